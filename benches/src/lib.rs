@@ -1,0 +1,1 @@
+//! Ratio benchmarks: each subject against a baseline measured in the same run.

@@ -1,0 +1,1 @@
+//! The log: topics, the producer, the consumer shell and the checks of a cluster. The only crate that knows the Kafka client.

@@ -1,0 +1,1 @@
+//! Logs and metrics: one struct per occurrence, whose log line and metric leave from one place.

@@ -1,0 +1,1 @@
+//! The query API: serves the read models.

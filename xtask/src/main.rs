@@ -1,0 +1,2 @@
+//! Everything of the Makefile that has an if.
+fn main() {}
