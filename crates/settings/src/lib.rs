@@ -1,1 +1,53 @@
 //! Every setting of every process: one table, read once, refused by name when wrong.
+//!
+//! A setting is a constant in [`table`]; [`Settings`] reads it from a look-up of variables, never
+//! from the environment itself, so that a test can configure a process without touching its own.
+//! All faults are collected, so that one start names all of them.
+
+pub mod table;
+
+mod reader;
+
+pub use reader::{Settings, SettingsError};
+
+/// One setting: the row of the configuration table that documents it.
+#[derive(Debug)]
+pub struct Setting {
+    /// The environment variable. `<NAME>_FILE` is accepted for a [`Kind::Secret`].
+    pub name: &'static str,
+    /// Other variables that mean the same; two of them with different values are a contradiction.
+    pub aliases: &'static [&'static str],
+    /// What holds when the variable is absent; `None` means that a process which reads it needs it.
+    pub default: Option<&'static str>,
+    /// How the text is read and what is refused.
+    pub kind: Kind,
+    /// What it decides, in one sentence.
+    pub about: &'static str,
+}
+
+/// How the text of a setting is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Any text that is not empty.
+    Text,
+    /// Any text that is not empty; never printed, and readable from the file `<NAME>_FILE` names.
+    Secret,
+    /// A whole number between the bounds, both included.
+    Number {
+        /// Smallest value taken.
+        min: u64,
+        /// Largest value taken.
+        max: u64,
+    },
+    /// A time in milliseconds between the bounds, both included.
+    Millis {
+        /// Smallest value taken.
+        min: u64,
+        /// Largest value taken.
+        max: u64,
+    },
+    /// One of the words.
+    OneOf(&'static [&'static str]),
+    /// An address to listen on, `<ip>:<port>`; port 0 takes a free one.
+    SocketAddress,
+}

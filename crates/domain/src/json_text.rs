@@ -1,0 +1,1 @@
+//! Which JSON texts are accepted as free-form payloads.
