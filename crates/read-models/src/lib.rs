@@ -1,1 +1,5 @@
-//! The rows readers see and the pure folds of events into them: what the writer and the reader of a view share.
+//! The rows readers see and the pure folds of events into them: what the writer and the reader of a
+//! view share, with where the tables live and what the deploy steps recorded in them.
+
+pub mod database;
+pub mod deployment;

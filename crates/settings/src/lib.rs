@@ -6,8 +6,10 @@
 
 pub mod table;
 
+mod prefix;
 mod reader;
 
+pub use prefix::Prefix;
 pub use reader::{Settings, SettingsError};
 
 /// One setting: the row of the configuration table that documents it.

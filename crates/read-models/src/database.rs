@@ -1,0 +1,80 @@
+//! Where the read models live and on which terms a process may use them.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use settings::{Prefix, Settings, table};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+/// The Postgres schema of positions and read models.
+pub fn schema(prefix: &Prefix) -> String {
+    prefix.underscored("read_models")
+}
+
+/// How to reach the database.
+#[derive(Clone)]
+pub struct DatabaseConfig {
+    /// Address, role and password.
+    pub connect: PgConnectOptions,
+    /// The schema that unqualified names mean.
+    pub schema: String,
+}
+
+/// Limits that Postgres itself keeps for a session, so that a frozen process cannot hold a lock.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionLimits {
+    /// Longest pause inside a transaction (`idle_in_transaction_session_timeout`).
+    pub idle_in_transaction: Duration,
+    /// Longest transaction (`transaction_timeout`).
+    pub transaction: Duration,
+    /// Longest wait for one lock (`lock_timeout`).
+    pub lock: Duration,
+    /// Longest statement (`statement_timeout`).
+    pub statement: Duration,
+}
+
+impl DatabaseConfig {
+    /// Reads `DATABASE_URL` and the prefix.
+    pub fn from_settings(settings: &mut Settings, prefix: &Prefix) -> Self {
+        let url = settings.text(&table::DATABASE_URL);
+        let connect = PgConnectOptions::from_str(&url).unwrap_or_else(|_| {
+            if !url.is_empty() {
+                settings.fault(format!(
+                    "{} must be postgres://user:password@host:port/database",
+                    table::DATABASE_URL.name
+                ));
+            }
+            PgConnectOptions::new()
+        });
+        Self { connect, schema: schema(prefix) }
+    }
+
+    /// Options of a session under the limits; `application_name` is what operators see in
+    /// `pg_stat_activity`.
+    pub fn session(&self, application_name: &str, limits: SessionLimits) -> PgConnectOptions {
+        let millis = |time: Duration| format!("{}ms", time.as_millis());
+        self.connect.clone().application_name(application_name).options([
+            ("search_path", self.schema.clone()),
+            ("idle_in_transaction_session_timeout", millis(limits.idle_in_transaction)),
+            ("transaction_timeout", millis(limits.transaction)),
+            ("lock_timeout", millis(limits.lock)),
+            ("statement_timeout", millis(limits.statement)),
+        ])
+    }
+
+    /// A pool of such sessions, connected when first used; a lent connection is not pinged first
+    /// (a fifth of a point read), so a dead one shows as the error of the query.
+    pub fn pool(
+        &self,
+        application_name: &str,
+        limits: SessionLimits,
+        connections: u32,
+        acquire_timeout: Duration,
+    ) -> PgPool {
+        PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(acquire_timeout)
+            .test_before_acquire(false)
+            .connect_lazy_with(self.session(application_name, limits))
+    }
+}
