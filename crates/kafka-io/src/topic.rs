@@ -1,0 +1,109 @@
+//! The topics and consumer groups: every name and setting of the log, declared once.
+
+use settings::Prefix;
+
+/// A topic. Its partition count never changes: growth is a new life of the topic (an epoch).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Topic {
+    /// What devices report; key: the device's name.
+    EventsInput,
+    /// Copies of records that were set aside, for people and tools; the letters' table is the truth.
+    EventsDlq,
+}
+
+/// A group under which a projection reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ConsumerGroup {
+    /// The projections of device events.
+    EventsProcessor,
+}
+
+/// The largest record batch a broker takes on our topics, in bytes. A producer's `batch.size` stays
+/// at least a tenth below it: a batch above it fails whole, and the client does not split it.
+pub const MAX_MESSAGE_BYTES: u64 = 1_200_000;
+
+/// Settings of a log of record: kept for ever, never compacted, stamped by the broker.
+const RECORD: &[(&str, &str)] = &[
+    ("cleanup.policy", "delete"),
+    ("retention.ms", "-1"),
+    ("retention.bytes", "-1"),
+    ("message.timestamp.type", "LogAppendTime"),
+    ("max.message.bytes", "1200000"),
+    ("unclean.leader.election.enable", "false"),
+];
+
+/// Settings of the copies of letters: as a log of record, but kept for 30 days.
+const LETTERS: &[(&str, &str)] = &[
+    ("cleanup.policy", "delete"),
+    ("retention.ms", "2592000000"),
+    ("retention.bytes", "-1"),
+    ("message.timestamp.type", "LogAppendTime"),
+    ("max.message.bytes", "1200000"),
+    ("unclean.leader.election.enable", "false"),
+];
+
+impl Topic {
+    /// Every topic.
+    pub const ALL: &[Self] = &[Self::EventsInput, Self::EventsDlq];
+
+    /// The name in the cluster.
+    pub fn name(self, prefix: &Prefix) -> String {
+        prefix.dotted(match self {
+            Self::EventsInput => "events-input",
+            Self::EventsDlq => "events-dlq",
+        })
+    }
+
+    /// Partitions it is created with.
+    pub fn partitions(self) -> i32 {
+        match self {
+            Self::EventsInput | Self::EventsDlq => 12,
+        }
+    }
+
+    /// Settings it is created with; `min.insync.replicas` and the replication factor come from the
+    /// cluster it is created in.
+    pub fn config(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::EventsInput => RECORD,
+            Self::EventsDlq => LETTERS,
+        }
+    }
+}
+
+impl ConsumerGroup {
+    /// The group id in the cluster.
+    pub fn name(self, prefix: &Prefix) -> String {
+        prefix.dotted(match self {
+            Self::EventsProcessor => "events-processor",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_carry_the_prefix_of_the_deployment() {
+        let prefix = Prefix::parse("acme").unwrap();
+        assert_eq!(Topic::EventsInput.name(&prefix), "acme.events-input");
+        assert_eq!(Topic::EventsDlq.name(&Prefix::default()), "events-dlq");
+        assert_eq!(ConsumerGroup::EventsProcessor.name(&prefix), "acme.events-processor");
+    }
+
+    #[test]
+    fn no_two_topics_share_a_name() {
+        let names: std::collections::BTreeSet<_> =
+            Topic::ALL.iter().map(|topic| topic.name(&Prefix::default())).collect();
+        assert_eq!(names.len(), Topic::ALL.len());
+    }
+
+    #[test]
+    fn every_topic_takes_batches_of_the_stated_size() {
+        for topic in Topic::ALL {
+            let found = topic.config().iter().find(|(name, _)| *name == "max.message.bytes");
+            assert_eq!(found.unwrap().1.parse(), Ok(MAX_MESSAGE_BYTES), "{topic:?}");
+        }
+    }
+}
