@@ -6,11 +6,12 @@
 
 pub mod table;
 
+mod markdown;
 mod prefix;
 mod reader;
 
 pub use prefix::Prefix;
-pub use reader::{Settings, SettingsError};
+pub use reader::{Effective, Settings, SettingsError};
 
 /// One setting: the row of the configuration table that documents it.
 #[derive(Debug)]

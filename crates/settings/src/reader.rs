@@ -25,6 +25,18 @@ pub struct SettingsError(
 pub struct Settings {
     variables: BTreeMap<String, String>,
     faults: Vec<String>,
+    read: Vec<Effective>,
+}
+
+/// A setting as a process took it: what `--check-config` prints.
+#[derive(Debug, Clone)]
+pub struct Effective {
+    /// The setting.
+    pub setting: &'static Setting,
+    /// Its text, `None` where it is absent and has no default; that of a secret is never kept.
+    pub value: Option<String>,
+    /// Whether the text is the default.
+    pub is_default: bool,
 }
 
 impl Settings {
@@ -41,11 +53,11 @@ impl Settings {
                 None => format!("{name} is not a setting"),
             })
             .collect();
-        Self { variables, faults }
+        Self { variables, faults, read: Vec::new() }
     }
 
     /// The text of a setting, or its default.
-    pub fn text(&mut self, setting: &Setting) -> String {
+    pub fn text(&mut self, setting: &'static Setting) -> String {
         self.optional_text(setting).unwrap_or_else(|| {
             self.fault(format!("{} is required: {}", setting.name, setting.about));
             String::new()
@@ -53,18 +65,19 @@ impl Settings {
     }
 
     /// The text of a setting that may be absent.
-    pub fn optional_text(&mut self, setting: &Setting) -> Option<String> {
+    pub fn optional_text(&mut self, setting: &'static Setting) -> Option<String> {
         let given = self.given(setting);
         if let (Some(text), Kind::OneOf(words)) = (&given, setting.kind)
             && !words.contains(&text.as_str())
         {
             self.fault(format!("{} must be one of {}", setting.name, words.join(", ")));
         }
+        self.note(setting, given.as_deref());
         given.or_else(|| setting.default.map(str::to_owned))
     }
 
     /// A whole number within its bounds.
-    pub fn number(&mut self, setting: &Setting) -> u64 {
+    pub fn number(&mut self, setting: &'static Setting) -> u64 {
         let (min, max, unit) = match setting.kind {
             Kind::Number { min, max } => (min, max, ""),
             Kind::Millis { min, max } => (min, max, " milliseconds"),
@@ -84,17 +97,17 @@ impl Settings {
     }
 
     /// A number as `usize`.
-    pub fn size(&mut self, setting: &Setting) -> usize {
+    pub fn size(&mut self, setting: &'static Setting) -> usize {
         usize::try_from(self.number(setting)).unwrap_or(usize::MAX)
     }
 
     /// A time, written in milliseconds.
-    pub fn millis(&mut self, setting: &Setting) -> Duration {
+    pub fn millis(&mut self, setting: &'static Setting) -> Duration {
         Duration::from_millis(self.number(setting))
     }
 
     /// An address to listen on.
-    pub fn socket_address(&mut self, setting: &Setting) -> SocketAddr {
+    pub fn socket_address(&mut self, setting: &'static Setting) -> SocketAddr {
         let text = self.text(setting);
         text.parse().unwrap_or_else(|_| {
             self.fault(format!(
@@ -110,12 +123,28 @@ impl Settings {
         self.faults.push(fault.into());
     }
 
+    /// Every setting read so far, in the order of reading.
+    pub fn effective(&self) -> &[Effective] {
+        &self.read
+    }
+
     /// The value, if no setting was at fault.
     pub fn finish<T>(self, config: T) -> Result<T, SettingsError> {
         if self.faults.is_empty() { Ok(config) } else { Err(SettingsError(self.faults)) }
     }
 
-    fn given(&mut self, setting: &Setting) -> Option<String> {
+    fn note(&mut self, setting: &'static Setting, given: Option<&str>) {
+        if self.read.iter().any(|noted| noted.setting.name == setting.name) {
+            return;
+        }
+        let value = match (setting.kind, given.or(setting.default)) {
+            (Kind::Secret, Some(_)) => Some("***".to_owned()),
+            (_, value) => value.map(str::to_owned),
+        };
+        self.read.push(Effective { setting, value, is_default: given.is_none() });
+    }
+
+    fn given(&mut self, setting: &'static Setting) -> Option<String> {
         let mut found: Option<(&str, String)> = None;
         for name in names(setting) {
             let Some(value) = self.value_of(name, setting.kind) else { continue };
@@ -201,14 +230,14 @@ mod tests {
         settings.finish(()).map_or_else(|error| error.0, |()| Vec::new())
     }
 
-    const PORT: Setting = Setting {
+    static PORT: Setting = Setting {
         name: "KAFKA_BROKERS",
         aliases: &["BROKERS"],
         default: Some("x"),
         kind: Kind::Text,
         about: "the brokers",
     };
-    const COUNT: Setting = Setting {
+    static COUNT: Setting = Setting {
         name: "COUNT",
         aliases: &[],
         default: Some("5"),
@@ -221,6 +250,16 @@ mod tests {
         let mut read = settings(&[]);
         assert_eq!(read.number(&COUNT), 5);
         assert!(faults(read).is_empty());
+    }
+
+    #[test]
+    fn what_was_read_is_told_without_the_secrets() {
+        let mut read = settings(&[("DATABASE_URL", "postgres://u:hunter2@h/d"), ("COUNT", "7")]);
+        read.text(&table::DATABASE_URL);
+        read.number(&COUNT);
+        read.number(&COUNT);
+        let told: Vec<_> = read.effective().iter().map(|e| e.value.as_deref()).collect();
+        assert_eq!(told, [Some("***"), Some("7")]);
     }
 
     #[test]

@@ -2,6 +2,11 @@
 
 use crate::{Kind, Setting};
 
+/// The table as the Markdown page `docs/configuration.md`.
+pub fn markdown() -> String {
+    crate::markdown::page()
+}
+
 macro_rules! table {
     ($($(#[$meta:meta])* $id:ident = $setting:expr;)*) => {
         $($(#[$meta])* pub static $id: Setting = $setting;)*
@@ -22,6 +27,19 @@ const fn number(
     about: &'static str,
 ) -> Setting {
     Setting { name, aliases: &[], default: Some(default), kind: Kind::Number { min, max }, about }
+}
+
+const fn one_of(
+    name: &'static str,
+    default: &'static str,
+    words: &'static [&'static str],
+    about: &'static str,
+) -> Setting {
+    Setting { name, aliases: &[], default: Some(default), kind: Kind::OneOf(words), about }
+}
+
+const fn address(name: &'static str, default: &'static str, about: &'static str) -> Setting {
+    Setting { name, aliases: &[], default: Some(default), kind: Kind::SocketAddress, about }
 }
 
 const fn millis(
@@ -61,6 +79,37 @@ table! {
     };
     /// Log filter.
     LOG = text("MILLRACE_LOG", Some("info"), "which log lines are written, as a `tracing` filter");
+    /// Log format.
+    LOG_FORMAT = one_of("MILLRACE_LOG_FORMAT", "json", &["json", "text"],
+        "`json` writes one object for each log line, `text` is for reading at a terminal");
+    /// Name of the instance.
+    INSTANCE = text("MILLRACE_INSTANCE", None,
+        "name of this instance among those of its process, in logs; the process and its pid when absent");
+    /// Where command-api listens.
+    COMMAND_API_BIND = address("MILLRACE_COMMAND_API_BIND", "127.0.0.1:8001", "where command-api listens");
+    /// Where query-api listens.
+    QUERY_API_BIND = address("MILLRACE_QUERY_API_BIND", "127.0.0.1:8002", "where query-api listens");
+    /// Where the projector listens.
+    PROJECTOR_BIND = address("MILLRACE_PROJECTOR_BIND", "127.0.0.1:8003",
+        "where the projector answers for its health and metrics");
+    /// Connection cap.
+    HTTP_MAX_CONNECTIONS = number("MILLRACE_HTTP_MAX_CONNECTIONS", "10000", 1, 1_000_000,
+        "connections served at once; one more is answered 503 and closed");
+    /// Header time-out.
+    HTTP_HEADER_TIMEOUT = millis("MILLRACE_HTTP_HEADER_TIMEOUT_MS", "10000", 10, 300_000,
+        "how long a client may take to send the head of a request");
+    /// Body time-out.
+    HTTP_BODY_TIMEOUT = millis("MILLRACE_HTTP_BODY_TIMEOUT_MS", "20000", 10, 300_000,
+        "how long a client may take to send the body of a request");
+    /// Idle time-out.
+    HTTP_IDLE_TIMEOUT = millis("MILLRACE_HTTP_IDLE_TIMEOUT_MS", "75000", 10, 3_600_000,
+        "how long a connection may stay open without a request, or without taking its answer");
+    /// Request time-out.
+    HTTP_REQUEST_TIMEOUT = millis("MILLRACE_HTTP_REQUEST_TIMEOUT_MS", "30000", 10, 300_000,
+        "how long a request may take to be answered, from its head on");
+    /// Body size.
+    HTTP_MAX_BODY = number("MILLRACE_HTTP_MAX_BODY_BYTES", "1048576", 1024, 67_108_864,
+        "largest body of a request");
     /// Shutdown budget.
     DRAIN_TIMEOUT = millis("MILLRACE_DRAIN_TIMEOUT_MS", "10000", 0, 300_000,
         "how long a stopping process may take to finish what it has begun");
