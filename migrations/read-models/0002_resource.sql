@@ -10,11 +10,15 @@ CREATE TABLE resource_rows (
     updated_at  timestamptz NOT NULL,
     log_epoch   integer     NOT NULL,
     log_offset  bigint      NOT NULL,
+    batch_start bigint      NOT NULL,
     PRIMARY KEY (generation, id)
 ) PARTITION BY LIST (generation);
 
 CREATE TABLE resource_rows_1 PARTITION OF resource_rows FOR VALUES IN (1)
     WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02);
+
+COMMENT ON COLUMN resource_rows.batch_start IS
+    'Offset of the device''s first event in the batch that wrote the row: an upsert sees by it whether a batch overlaps the row';
 
 INSERT INTO generations (projection, generation, state) VALUES ('resource', 1, 'active');
 

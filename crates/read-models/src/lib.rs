@@ -3,3 +3,5 @@
 
 pub mod database;
 pub mod deployment;
+pub mod recorded;
+pub mod resource;
