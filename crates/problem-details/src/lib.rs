@@ -1,1 +1,15 @@
 //! Every HTTP error as a problem document (RFC 9457) with a stable type.
+//!
+//! A [`Problem`] is one answer, a [`ProblemType`] the kind of it that programs may rely on. The
+//! type is a relative reference, `/problems/<slug>`: it names the same page on every deployment,
+//! whatever its host name.
+
+mod body;
+mod fallback;
+mod problem;
+mod problem_type;
+
+pub use body::{BodyLimits, read_json_body};
+pub use fallback::{method_not_allowed, not_found};
+pub use problem::{FieldError, MEDIA_TYPE, Problem};
+pub use problem_type::ProblemType;

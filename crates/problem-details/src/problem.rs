@@ -1,0 +1,184 @@
+//! One problem as an answer.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::ProblemType;
+
+/// The media type of a problem document.
+pub const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// A problem document; becomes a response with the status of its type.
+///
+/// Texts are shown to the caller: they hold what the caller sent and our limits, never an access
+/// token, host, path or statement of ours.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Problem(Box<Document>);
+
+#[derive(Debug, Clone, PartialEq)]
+struct Document {
+    kind: ProblemType,
+    detail: Cow<'static, str>,
+    request_id: Option<String>,
+    errors: Vec<FieldError>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// One rule that a part of the request breaks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// The part, as a JSON pointer (RFC 6901) into the body.
+    pub pointer: String,
+    /// The rule's stable name.
+    pub rule: &'static str,
+    /// The limit that was passed, where the rule has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// The rule in words.
+    pub detail: String,
+}
+
+impl Problem {
+    /// A problem of this type; `detail` says what it means for this request and what to do.
+    pub fn new(kind: ProblemType, detail: impl Into<Cow<'static, str>>) -> Self {
+        let (request_id, errors, headers) = (None, Vec::new(), Vec::new());
+        Self(Box::new(Document { kind, detail: detail.into(), request_id, errors, headers }))
+    }
+
+    /// Names the rules that parts of the body break.
+    pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
+        self.0.errors = errors;
+        self
+    }
+
+    /// Names the event that the request would have become (`request_id`).
+    pub fn with_request_id(mut self, request_id: impl ToString) -> Self {
+        self.0.request_id = Some(request_id.to_string());
+        self
+    }
+
+    /// Asks the caller to come back no sooner than this; whole seconds, rounded up, at least one.
+    pub fn with_retry_after(self, wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        self.with_header(RETRY_AFTER, HeaderValue::from(seconds.max(1)))
+    }
+
+    /// Says which credentials are asked for (`WWW-Authenticate`).
+    pub fn with_challenge(self, challenge: HeaderValue) -> Self {
+        self.with_header(WWW_AUTHENTICATE, challenge)
+    }
+
+    /// Adds a header.
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.push((name, value));
+        self
+    }
+
+    /// The type.
+    pub fn kind(&self) -> ProblemType {
+        self.0.kind
+    }
+
+    /// What it means for this request.
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// The rules that parts of the body break.
+    pub fn errors(&self) -> &[FieldError] {
+        &self.0.errors
+    }
+}
+
+/// The members of the document, in the order of RFC 9457 and ours after them.
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+    errors: &'a [FieldError],
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Document { kind, detail, request_id, errors, headers } = *self.0;
+        let body = Body {
+            r#type: kind.uri(),
+            title: kind.title(),
+            status: kind.status().as_u16(),
+            detail: &detail,
+            request_id: request_id.as_deref(),
+            errors: &errors,
+        };
+        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let mut response = (kind.status(), body).into_response();
+        response.headers_mut().insert(CONTENT_TYPE, MEDIA_TYPE);
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response.headers_mut().extend(headers);
+        response.extensions_mut().insert(kind);
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::StatusCode;
+    use http_body_util::BodyExt;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    async fn json_of(body: Body) -> Value {
+        serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_problem_is_answered_as_rfc_9457_writes_it() {
+        let error = FieldError {
+            pointer: "/payload".into(),
+            rule: "max-bytes",
+            limit: Some(65_536),
+            detail: "must have at most 65536 bytes, not 70000".into(),
+        };
+        let response = Problem::new(ProblemType::ContentTooLarge, "the payload is too large")
+            .with_errors(vec![error])
+            .into_response();
+        assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
+        assert_eq!(
+            json_of(response.into_body()).await,
+            json!({
+                "type": "/problems/content-too-large",
+                "title": "The content is too large",
+                "status": 413,
+                "detail": "the payload is too large",
+                "errors": [{
+                    "pointer": "/payload",
+                    "rule": "max-bytes",
+                    "limit": 65_536,
+                    "detail": "must have at most 65536 bytes, not 70000",
+                }],
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn an_unknown_outcome_carries_the_id_to_send_again() {
+        let response = Problem::new(ProblemType::UnknownOutcome, "send it again")
+            .with_request_id("0198")
+            .with_retry_after(Duration::from_millis(1_200))
+            .into_response();
+        assert_eq!(response.headers()[RETRY_AFTER], "2");
+        assert_eq!(json_of(response.into_body()).await["request_id"], "0198");
+    }
+}

@@ -1,0 +1,198 @@
+//! The catalogue of problems.
+
+use axum::http::StatusCode;
+
+/// What went wrong, as programs tell it: the slug, status and title of a type never change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProblemType {
+    /// The body is no JSON.
+    MalformedJson,
+    /// The request is understood and breaks rules; `errors` names each.
+    InvalidRequest,
+    /// A header's value cannot be read.
+    InvalidHeader,
+    /// The consistency token was not made by this deployment, or was changed.
+    InvalidConsistencyToken,
+    /// There is no usable access token.
+    Unauthenticated,
+    /// The access token does not allow this.
+    Forbidden,
+    /// Nothing is found under this path.
+    NotFound,
+    /// The path does not take this method.
+    MethodNotAllowed,
+    /// The body did not arrive in time.
+    RequestTimeout,
+    /// The body or a part of it is too large.
+    ContentTooLarge,
+    /// The body's media type is not taken here.
+    UnsupportedMediaType,
+    /// More is asked for than is taken at a time.
+    TooManyRequests,
+    /// A defect of ours.
+    InternalError,
+    /// The log cannot be reached; nothing was written.
+    BrokerUnavailable,
+    /// Whether it was written is not known; the same id may be sent again.
+    UnknownOutcome,
+    /// The process has not finished its start, or stops.
+    NotReady,
+    /// The database cannot be reached.
+    DatabaseUnavailable,
+    /// The view has not reached the consistency token's position.
+    ProjectionBehind,
+    /// The view cannot show what the token asks for: a record of it is set aside.
+    ProjectionParked,
+    /// The view is paused.
+    ProjectionPaused,
+    /// The view is being rebuilt.
+    ProjectionRebuilding,
+}
+
+impl ProblemType {
+    /// Every type, in the order of the documentation.
+    pub const ALL: &[Self] = &[
+        Self::MalformedJson,
+        Self::InvalidRequest,
+        Self::InvalidHeader,
+        Self::InvalidConsistencyToken,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::RequestTimeout,
+        Self::ContentTooLarge,
+        Self::UnsupportedMediaType,
+        Self::TooManyRequests,
+        Self::InternalError,
+        Self::BrokerUnavailable,
+        Self::UnknownOutcome,
+        Self::NotReady,
+        Self::DatabaseUnavailable,
+        Self::ProjectionBehind,
+        Self::ProjectionParked,
+        Self::ProjectionPaused,
+        Self::ProjectionRebuilding,
+    ];
+
+    /// The value of `type`, a reference relative to the service's root.
+    pub fn uri(self) -> &'static str {
+        self.row().0
+    }
+
+    /// The last part of [`Self::uri`], as in logs and metrics.
+    pub fn slug(self) -> &'static str {
+        self.uri().rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The HTTP status.
+    pub fn status(self) -> StatusCode {
+        self.row().1
+    }
+
+    /// The value of `title`: the same sentence for every occurrence.
+    pub fn title(self) -> &'static str {
+        self.row().2
+    }
+
+    fn row(self) -> (&'static str, StatusCode, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::MalformedJson => {
+                ("/problems/malformed-json", S::BAD_REQUEST, "The body is not JSON")
+            }
+            Self::InvalidRequest => {
+                ("/problems/invalid-request", S::BAD_REQUEST, "The request breaks rules")
+            }
+            Self::InvalidHeader => {
+                ("/problems/invalid-header", S::BAD_REQUEST, "A header cannot be read")
+            }
+            Self::InvalidConsistencyToken => (
+                "/problems/invalid-consistency-token",
+                S::BAD_REQUEST,
+                "The consistency token is not valid here",
+            ),
+            Self::Unauthenticated => {
+                ("/problems/unauthenticated", S::UNAUTHORIZED, "A valid access token is needed")
+            }
+            Self::Forbidden => {
+                ("/problems/forbidden", S::FORBIDDEN, "The access token does not allow this")
+            }
+            Self::NotFound => ("/problems/not-found", S::NOT_FOUND, "Nothing is found here"),
+            Self::MethodNotAllowed => (
+                "/problems/method-not-allowed",
+                S::METHOD_NOT_ALLOWED,
+                "The method is not taken here",
+            ),
+            Self::RequestTimeout => {
+                ("/problems/request-timeout", S::REQUEST_TIMEOUT, "The request took too long")
+            }
+            Self::ContentTooLarge => {
+                ("/problems/content-too-large", S::PAYLOAD_TOO_LARGE, "The content is too large")
+            }
+            Self::UnsupportedMediaType => (
+                "/problems/unsupported-media-type",
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "The media type is not taken here",
+            ),
+            Self::TooManyRequests => {
+                ("/problems/too-many-requests", S::TOO_MANY_REQUESTS, "Too many requests")
+            }
+            Self::InternalError => {
+                ("/problems/internal-error", S::INTERNAL_SERVER_ERROR, "An error of the service")
+            }
+            Self::BrokerUnavailable => (
+                "/problems/broker-unavailable",
+                S::SERVICE_UNAVAILABLE,
+                "The log cannot be reached; nothing was written",
+            ),
+            Self::UnknownOutcome => (
+                "/problems/unknown-outcome",
+                S::SERVICE_UNAVAILABLE,
+                "Whether it was written is not known",
+            ),
+            Self::NotReady => {
+                ("/problems/not-ready", S::SERVICE_UNAVAILABLE, "The service is not ready")
+            }
+            Self::DatabaseUnavailable => (
+                "/problems/database-unavailable",
+                S::SERVICE_UNAVAILABLE,
+                "The database cannot be reached",
+            ),
+            Self::ProjectionBehind => {
+                ("/problems/projection-behind", S::SERVICE_UNAVAILABLE, "The view is behind")
+            }
+            Self::ProjectionParked => (
+                "/problems/projection-parked",
+                S::SERVICE_UNAVAILABLE,
+                "A record that the view needs is set aside",
+            ),
+            Self::ProjectionPaused => {
+                ("/problems/projection-paused", S::SERVICE_UNAVAILABLE, "The view is paused")
+            }
+            Self::ProjectionRebuilding => (
+                "/problems/projection-rebuilding",
+                S::SERVICE_UNAVAILABLE,
+                "The view is being rebuilt",
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_type_has_its_own_slug_and_title_and_is_an_error() {
+        let all = || ProblemType::ALL.iter();
+        assert_eq!(all().map(|t| t.uri()).collect::<HashSet<_>>().len(), all().len());
+        assert_eq!(all().map(|t| t.title()).collect::<HashSet<_>>().len(), all().len());
+        for kind in all() {
+            assert!(kind.status().is_client_error() || kind.status().is_server_error());
+            assert_eq!(kind.uri(), format!("/problems/{}", kind.slug()));
+        }
+    }
+}
