@@ -1,1 +1,19 @@
 //! Logs and metrics: one struct per occurrence, whose log line and metric leave from one place.
+//!
+//! A slice writes an event struct in its own crate; its `emit` writes the log line through
+//! `tracing` and counts through [`Metric`], so that the two cannot drift apart:
+//! [`HttpRequestServed`] is the example. Names of metrics are the variants of [`Metric`] and
+//! nothing else.
+
+mod http;
+mod json;
+mod log;
+mod metric;
+mod process;
+mod recorder;
+
+pub use http::{ConnectionRefused, HandlerPanicked, HttpRequestServed};
+pub use log::{Identity, LogConfig, LogFormat, StartLogError, start_log};
+pub use metric::{Description, Kind, Metric};
+pub use process::{ProcessReady, ProcessStarted, ProcessStopped, StopReason};
+pub use recorder::{Metrics, metrics};

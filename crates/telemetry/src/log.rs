@@ -1,0 +1,115 @@
+//! Where log lines go and in which form.
+
+use settings::{Settings, table};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+use crate::json::JsonLines;
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object per line.
+    Json,
+    /// For reading at a terminal.
+    Text,
+}
+
+/// Who writes: on every line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The process, such as `query-api`.
+    pub service: &'static str,
+    /// The instance among those of the process.
+    pub instance: String,
+}
+
+impl Identity {
+    /// Reads the instance's name; the process and its pid stand in where it has none.
+    pub fn from_settings(settings: &mut Settings, service: &'static str) -> Self {
+        let instance = settings
+            .optional_text(&table::INSTANCE)
+            .unwrap_or_else(|| format!("{service}-{}", std::process::id()));
+        Self { service, instance }
+    }
+}
+
+/// Which lines are written and how.
+#[derive(Debug, Clone)]
+pub struct LogConfig {
+    /// Who writes.
+    pub identity: Identity,
+    /// The filter, as `tracing` writes it.
+    pub filter: String,
+    /// The form.
+    pub format: LogFormat,
+}
+
+impl LogConfig {
+    /// Reads filter, form and the instance's name; a filter that means nothing is a fault.
+    pub fn from_settings(settings: &mut Settings, service: &'static str) -> Self {
+        let filter = settings.text(&table::LOG);
+        if let Err(error) = parse(&filter) {
+            settings.fault(format!("{} is no log filter: {error}", table::LOG.name));
+        }
+        let format = match settings.text(&table::LOG_FORMAT).as_str() {
+            "text" => LogFormat::Text,
+            _ => LogFormat::Json,
+        };
+        Self { identity: Identity::from_settings(settings, service), filter, format }
+    }
+}
+
+/// Why lines cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum StartLogError {
+    /// The filter means nothing.
+    #[error("the log filter cannot be read")]
+    Filter(#[from] ParseError),
+    /// Somebody writes them already.
+    #[error("this process already writes a log")]
+    AlreadyStarted,
+}
+
+/// Begins to write log lines to standard output, once per process.
+pub fn start_log(config: &LogConfig) -> Result<(), StartLogError> {
+    let filter = parse(&config.filter)?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
+    let started = match config.format {
+        LogFormat::Text => tracing::subscriber::set_global_default(lines.finish()),
+        LogFormat::Json => {
+            let json = JsonLines::new(&config.identity);
+            let lines = lines.fmt_fields(json.fields()).event_format(json);
+            tracing::subscriber::set_global_default(lines.finish())
+        }
+    };
+    started.map_err(|_| StartLogError::AlreadyStarted)
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, ParseError> {
+    EnvFilter::builder().parse(filter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(variables: &[(&str, &str)]) -> Vec<String> {
+        let pairs = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let mut settings = Settings::new(pairs);
+        LogConfig::from_settings(&mut settings, "query-api");
+        settings.finish(()).err().map(|e| e.0).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_filter_by_target_is_taken() {
+        assert!(faults(&[("MILLRACE_LOG", "info,query_api=debug")]).is_empty());
+    }
+
+    #[test]
+    fn a_filter_that_means_nothing_is_named() {
+        let faults = faults(&[("MILLRACE_LOG", "info,=,a=loud")]);
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].starts_with("MILLRACE_LOG is no log filter"), "{faults:?}");
+    }
+}

@@ -1,0 +1,153 @@
+//! Every metric by name: what it counts, in which unit, by which labels.
+//!
+//! Names end in their unit, counters in `_total`. No key, user, device or tenant is ever a label:
+//! the values of a label are few and known.
+
+use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata};
+
+/// How a metric moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only rises; its rate is what matters.
+    Counter,
+    /// Is what it is now.
+    Gauge,
+    /// Spread of durations, in seconds.
+    Seconds,
+    /// Spread of sizes, as counts of things.
+    Sizes,
+}
+
+/// What a metric is, for its registration and its documentation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Description {
+    /// The name in the exposition.
+    pub name: &'static str,
+    /// How it moves.
+    pub kind: Kind,
+    /// Names of its labels, in the order in which values are given.
+    pub labels: &'static [&'static str],
+    /// What it tells, in one sentence.
+    pub help: &'static str,
+}
+
+macro_rules! metrics {
+    ($($id:ident = $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
+        /// Every metric of every process.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Metric {
+            $(#[doc = $help] $id,)*
+        }
+
+        impl Metric {
+            /// Every metric, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$id),*];
+
+            /// What the metric is.
+            pub const fn describe(self) -> Description {
+                match self {
+                    $(Self::$id => Description {
+                        name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help,
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+metrics! {
+    // Processes
+    BuildInfo = Gauge "millrace_build_info" ["service", "version"] "1, with the version that runs";
+    ProcessStartTime = Gauge "process_start_time_seconds" [] "When the process started, in seconds since 1970";
+    ComponentReady = Gauge "process_component_ready" ["component"] "1 while the component is ready, else 0";
+
+    // HTTP
+    HttpRequestDuration = Seconds "http_server_request_duration_seconds" ["method", "route", "status"]
+        "Time from a request's head to its answer";
+    HttpConnections = Gauge "http_server_connections" [] "Connections that are open";
+    HttpConnectionsRefused = Counter "http_server_connections_refused_total" [] "Connections closed because as many as allowed were open";
+    HttpConnectionsCut = Counter "http_server_connections_cut_total" ["reason"] "Connections closed because the client was too slow: head, idle";
+    HttpHandlersPanicked = Counter "http_server_handlers_panicked_total" ["route"] "Requests answered 500 because their handler panicked";
+
+    // Facts on their way into the log
+    CommandApiEvents = Counter "command_api_events_total" ["outcome"] "Events by outcome: accepted, rejected, unavailable, unknown";
+    CommandApiAppend = Seconds "command_api_append_seconds" [] "Time from enqueueing a record to the broker's acknowledgement";
+    CommandApiInFlight = Gauge "command_api_in_flight_records" [] "Records enqueued and not yet acknowledged";
+    ProducerRebuilt = Counter "kafka_producer_rebuilt_total" [] "Producers replaced after a fatal error";
+
+    // Projections
+    ProjectionLag = Gauge "projection_lag_seconds" ["projection", "partition"] "Age of the oldest record that is not yet applied, 0 when there is none";
+    ProjectionApplied = Counter "projection_applied_total" ["projection"] "Events applied";
+    ProjectionDuplicates = Counter "projection_duplicates_total" ["projection"] "Events of a client's id seen before, without effect";
+    ProjectionRedelivered = Counter "projection_redelivered_total" ["projection"] "Records at or below a row's position, without effect";
+    ProjectionRows = Counter "projection_rows_written_total" ["projection"] "Row versions written";
+    ProjectionBatch = Seconds "projection_batch_seconds" ["projection"] "Time of one batch's transaction, retries excluded";
+    ProjectionBatchRecords = Sizes "projection_batch_records" ["projection"] "Records in one batch";
+    ProjectionFenceLost = Counter "projection_fence_lost_total" ["projection"] "Batches rolled back because the position was not where it was left";
+    ProjectionTransient = Counter "projection_transient_failures_total" ["projection", "class"] "Attempts at a batch that failed and are made again";
+    ProjectionStopped = Gauge "projection_stopped_partitions" ["projection"] "Partitions that do not move until somebody acts";
+    ProjectionRebalances = Counter "projection_rebalances_total" ["projection"] "Assignments of partitions taken or given up";
+    SchemaCacheMisses = Counter "schema_cache_misses_total" ["outcome"] "Schema ids asked of the registry: found, unknown, unavailable";
+
+    // Reads
+    QueryApiReads = Counter "query_api_reads_total" ["read_model", "outcome"] "Reads by outcome: found, not_modified, not_found, refused";
+    QueryApiTokenWait = Seconds "query_api_token_wait_seconds" ["projection", "outcome"] "Time a read waited for the position of its token: reached, behind, unavailable";
+    QueryApiWaiters = Gauge "query_api_waiting_reads" [] "Reads that wait for a position";
+    QueryApiPositionsAge = Gauge "query_api_positions_age_seconds" [] "Time since the positions were last heard of";
+}
+
+static METADATA: Metadata<'static> = Metadata::new("telemetry", Level::INFO, None);
+
+impl Metric {
+    /// A counter for these values of the labels, in their order; keep it where it is used often.
+    pub fn counter(self, values: &[&str]) -> Counter {
+        let key = self.key(values);
+        metrics::with_recorder(|recorder| recorder.register_counter(&key, &METADATA))
+    }
+
+    /// A gauge for these values of the labels, in their order; keep it where it is used often.
+    pub fn gauge(self, values: &[&str]) -> Gauge {
+        let key = self.key(values);
+        metrics::with_recorder(|recorder| recorder.register_gauge(&key, &METADATA))
+    }
+
+    /// A histogram for these values of the labels, in their order; keep it where it is used often.
+    pub fn histogram(self, values: &[&str]) -> Histogram {
+        let key = self.key(values);
+        metrics::with_recorder(|recorder| recorder.register_histogram(&key, &METADATA))
+    }
+
+    fn key(self, values: &[&str]) -> Key {
+        let Description { name, labels, .. } = self.describe();
+        debug_assert_eq!(labels.len(), values.len(), "values for the labels of {name}");
+        let labels: Vec<Label> = labels
+            .iter()
+            .zip(values)
+            .map(|(label, value)| Label::new(*label, (*value).to_owned()))
+            .collect();
+        Key::from_parts(name, labels)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_metrics_share_a_name() {
+        let names: BTreeSet<_> = Metric::ALL.iter().map(|m| m.describe().name).collect();
+        assert_eq!(names.len(), Metric::ALL.len());
+    }
+
+    #[test]
+    fn a_name_tells_how_the_metric_moves() {
+        for metric in Metric::ALL {
+            let Description { name, kind, .. } = metric.describe();
+            assert_eq!(name.ends_with("_total"), kind == Kind::Counter, "{name}");
+            assert!(kind != Kind::Seconds || name.ends_with("_seconds"), "{name}");
+            assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{name}");
+        }
+    }
+}
