@@ -69,6 +69,30 @@ table! {
         name: "KAFKA_BROKERS", aliases: &["KAFKA_BOOTSTRAP_SERVERS"], default: Some("127.0.0.1:9092"),
         kind: Kind::Text, about: "the brokers to start from, `host:port` separated by commas",
     };
+    /// Linger.
+    PRODUCER_LINGER = millis("MILLRACE_PRODUCER_LINGER_MS", "1", 0, 1_000,
+        "how long a record waits for others to share its batch to the broker");
+    /// Batch size of the producer.
+    PRODUCER_BATCH_BYTES = number("MILLRACE_PRODUCER_BATCH_BYTES", "1000000", 1_024, 1_080_000,
+        "bytes at which a batch goes to the broker without waiting; at least a tenth below the topics' `max.message.bytes`");
+    /// Time-out of a record.
+    PRODUCER_MESSAGE_TIMEOUT = millis("MILLRACE_PRODUCER_MESSAGE_TIMEOUT_MS", "7000", 1_000, 300_000,
+        "after this the outcome of a record that the broker has not acknowledged is unknown; noticed up to a second later");
+    /// Stall of the producer.
+    PRODUCER_STALL_TIMEOUT = millis("MILLRACE_PRODUCER_STALL_TIMEOUT_MS", "2000", 100, 60_000,
+        "how long the broker may acknowledge nothing, while records wait, before new ones are refused");
+    /// Queue of the producer, in records.
+    PRODUCER_QUEUE_RECORDS = number("MILLRACE_PRODUCER_QUEUE_RECORDS", "20000", 1, 10_000_000,
+        "records that may wait for the broker's acknowledgement; past it new ones are refused");
+    /// Queue of the producer, in kilobytes.
+    PRODUCER_QUEUE_KILOBYTES = number("MILLRACE_PRODUCER_QUEUE_KILOBYTES", "65536", 1_024, 2_097_151,
+        "kilobytes that may wait for the broker's acknowledgement; past it new records are refused");
+    /// Codec of the producer.
+    PRODUCER_COMPRESSION = Setting {
+        name: "MILLRACE_PRODUCER_COMPRESSION", aliases: &[], default: Some("lz4"),
+        kind: Kind::OneOf(&["none", "lz4", "zstd", "gzip"]),
+        about: "codec of the batches that go to the broker",
+    };
     /// The registry.
     SCHEMA_REGISTRY_URL = text("SCHEMA_REGISTRY_URL", Some("http://127.0.0.1:8085/apis/ccompat/v7"),
         "the schema registry's Confluent REST API");
@@ -113,6 +137,53 @@ table! {
     /// Shutdown budget.
     DRAIN_TIMEOUT = millis("MILLRACE_DRAIN_TIMEOUT_MS", "10000", 0, 300_000,
         "how long a stopping process may take to finish what it has begun");
+    /// Secret of HS256 access tokens.
+    JWT_SECRET = Setting {
+        name: "JWT_SECRET", aliases: &["JWT_SECRET_KEY", "SECRET_KEY"], default: None, kind: Kind::Secret,
+        about: "secret of HS256 access tokens, which are refused without one; the `dev` profile takes `local-dev-secret`",
+    };
+    /// Issuer of access tokens.
+    JWT_ISSUER = text("JWT_ISSUER", Some("millrace"), "the `iss` that access tokens must name");
+    /// Audience of access tokens.
+    JWT_AUDIENCE = text("JWT_AUDIENCE", Some("millrace"), "the `aud` that access tokens must name");
+    /// File of public keys.
+    JWKS_PATH = text("MILLRACE_JWKS_PATH", None,
+        "file with the public keys of EdDSA access tokens, as a JSON Web Key Set");
+    /// Address of public keys.
+    JWKS_URL = text("MILLRACE_JWKS_URL", None,
+        "address of the public keys of EdDSA access tokens, as a JSON Web Key Set");
+    /// Refresh of public keys.
+    JWKS_REFRESH = millis("MILLRACE_JWKS_REFRESH_MS", "300000", 1_000, 86_400_000,
+        "how often the public keys are read again");
+    /// Leeway of access tokens.
+    ACCESS_TOKEN_LEEWAY = millis("MILLRACE_ACCESS_TOKEN_LEEWAY_MS", "30000", 0, 300_000,
+        "how far the clock of whoever issues access tokens may differ from ours");
+    /// Verified access tokens kept.
+    ACCESS_TOKEN_CACHE = number("MILLRACE_ACCESS_TOKEN_CACHE_ENTRIES", "16384", 4, 4_194_304,
+        "verified access tokens that are remembered until they expire");
+    /// Secret of consistency tokens.
+    TOKEN_SECRET = Setting {
+        name: "MILLRACE_TOKEN_SECRET", aliases: &[], default: None, kind: Kind::Secret,
+        about: "secret that signs consistency tokens, the same in every process; required outside the `dev` profile",
+    };
+    /// Length of device ids.
+    DEVICE_ID_MAX = number("MILLRACE_DEVICE_ID_MAX_CHARACTERS", "128", 1, 512,
+        "characters of the longest device id");
+    /// Size of payloads.
+    PAYLOAD_MAX_BYTES = number("MILLRACE_PAYLOAD_MAX_BYTES", "65536", 2, 524_288,
+        "bytes of the largest payload of an event; below `MILLRACE_HTTP_MAX_BODY_BYTES`");
+    /// Depth of payloads.
+    PAYLOAD_MAX_DEPTH = number("MILLRACE_PAYLOAD_MAX_DEPTH", "32", 0, 100,
+        "arrays and objects inside one another in a payload");
+    /// Digits of numbers.
+    PAYLOAD_MAX_DIGITS = number("MILLRACE_PAYLOAD_MAX_DIGITS", "40", 1, 1_000,
+        "digits of the longest number in a payload");
+    /// Exponents of numbers.
+    PAYLOAD_MAX_EXPONENT = number("MILLRACE_PAYLOAD_MAX_EXPONENT", "308", 0, 308,
+        "largest exponent of a number in a payload, whatever its sign");
+    /// Clocks of devices.
+    OCCURRED_AT_MAX_AHEAD = millis("MILLRACE_OCCURRED_AT_MAX_AHEAD_MS", "300000", 0, 86_400_000,
+        "how far ahead of our clock an event may say that it happened");
     /// Fold lanes.
     PROJECTOR_LANES = number("MILLRACE_PROJECTOR_LANES", "2", 1, 64,
         "lanes of a projection: tasks, each with one database connection, that fold partitions side by side");

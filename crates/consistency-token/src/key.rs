@@ -1,0 +1,69 @@
+//! The key that signs.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use settings::{Settings, table};
+use sha2::Sha256;
+
+/// What of a SHA-256 MAC is kept.
+pub(crate) const MAC_BYTES: usize = 16;
+
+/// The secret of the `dev` profile.
+const DEV_SECRET: &str = "local-dev-token-secret";
+
+/// Shortest secret outside the `dev` profile, in bytes.
+const MIN_SECRET_BYTES: usize = 32;
+
+/// The key by which this deployment knows its own tokens; cheap to clone, and never printed.
+#[derive(Clone)]
+pub struct TokenKey(Hmac<Sha256>);
+
+impl TokenKey {
+    /// Derives the key from the secret that signs what readers send back; other uses of the secret
+    /// have other keys.
+    pub fn derive(secret: &[u8]) -> Self {
+        let derived = keyed(secret).chain_update(b"consistency-token").finalize().into_bytes();
+        Self(keyed(&derived))
+    }
+
+    /// Reads `MILLRACE_TOKEN_SECRET`, which only the `dev` profile does without.
+    pub fn from_settings(settings: &mut Settings) -> Self {
+        let is_dev = settings.text(&table::PROFILE) == "dev";
+        let name = table::TOKEN_SECRET.name;
+        let secret = settings.optional_text(&table::TOKEN_SECRET);
+        match &secret {
+            None if !is_dev => settings.fault(format!(
+                "{name} is required in the production profile: {}",
+                table::TOKEN_SECRET.about
+            )),
+            Some(secret) if !is_dev && secret.len() < MIN_SECRET_BYTES => settings
+                .fault(format!("{name} must have at least {MIN_SECRET_BYTES} bytes in production")),
+            _ => {}
+        }
+        Self::derive(secret.as_deref().unwrap_or(DEV_SECRET).as_bytes())
+    }
+
+    pub(crate) fn mac(&self, bytes: &[u8]) -> [u8; MAC_BYTES] {
+        let whole = self.0.clone().chain_update(bytes).finalize().into_bytes();
+        let mut mac = [0; MAC_BYTES];
+        mac.copy_from_slice(&whole[..MAC_BYTES]);
+        mac
+    }
+
+    /// True where the MAC is that of the bytes; takes the same time wherever they differ.
+    pub(crate) fn verifies(&self, bytes: &[u8], mac: &[u8]) -> bool {
+        self.0.clone().chain_update(bytes).verify_truncated_left(mac).is_ok()
+    }
+}
+
+impl fmt::Debug for TokenKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenKey([redacted])")
+    }
+}
+
+fn keyed(secret: &[u8]) -> Hmac<Sha256> {
+    // HMAC takes a key of any length: a long one is hashed, a short one padded.
+    Hmac::new_from_slice(secret).unwrap_or_else(|_| Hmac::new(&Default::default()))
+}
