@@ -1,0 +1,70 @@
+//! `.local/env`: where everything is, for people, scripts and tests.
+
+use anyhow::{Context, Result};
+
+use super::Stack;
+use super::ports::Listener;
+use super::{postgres, registry};
+
+/// The variables, in the order in which they are written.
+pub fn variables(stack: &Stack) -> Vec<(String, String)> {
+    let port = |listener| stack.ports.of(listener);
+    let mut variables = vec![
+        ("MILLRACE_URL", format!("http://127.0.0.1:{}", port(Listener::Nginx))),
+        ("KAFKA_BROKERS", format!("127.0.0.1:{}", port(Listener::Kafka))),
+        ("SCHEMA_REGISTRY_URL", registry_url(stack)),
+        ("DATABASE_URL", postgres::url(stack, postgres::OWNER)),
+        ("REDIS_URL", format!("redis://127.0.0.1:{}", port(Listener::Redis))),
+        ("PGHOST", "127.0.0.1".to_owned()),
+        ("PGPORT", port(Listener::Postgres).to_string()),
+        ("PGUSER", postgres::OWNER.to_owned()),
+        ("PGPASSWORD", postgres::OWNER.to_owned()),
+        ("PGDATABASE", postgres::DATABASE.to_owned()),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect::<Vec<_>>();
+    variables.extend(
+        postgres::PROCESS_ROLES.iter().map(|role| {
+            (format!("{}_DATABASE_URL", role.to_uppercase()), postgres::url(stack, role))
+        }),
+    );
+    variables
+}
+
+/// The registry's Confluent REST API.
+pub fn registry_url(stack: &Stack) -> String {
+    format!("http://127.0.0.1:{}{}", stack.ports.of(Listener::Registry), registry::API_PATH)
+}
+
+/// A text that a shell can source.
+pub fn render(variables: &[(String, String)]) -> String {
+    let lines = variables
+        .iter()
+        .map(|(name, value)| format!("export {name}='{}'\n", value.replace('\'', r"'\''")));
+    std::iter::once("# Written when the stack came up; read it with `. .local/env`.\n".to_owned())
+        .chain(lines)
+        .collect()
+}
+
+/// Writes the file.
+pub fn write(stack: &Stack, variables: &[(String, String)]) -> Result<()> {
+    let path = stack.local.env();
+    std::fs::write(&path, render(variables)).with_context(|| format!("writing {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_what_a_shell_reads_back() {
+        let value = "it's $HOME \"quoted\"";
+        let text = render(&[("DEV_TOKEN".to_owned(), value.to_owned())]);
+        let output = std::process::Command::new("sh")
+            .args(["-c", &format!("{text}\nprintf %s \"$DEV_TOKEN\"")])
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), value);
+    }
+}

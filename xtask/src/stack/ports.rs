@@ -1,0 +1,98 @@
+//! The port plan: the documents' own ports, moved together by an offset.
+
+use anyhow::{Result, bail};
+
+/// Ports between two instances of a process: `projector-2` listens ten above `projector`.
+const INSTANCE_STEP: u16 = 10;
+
+/// Everything of a stack that listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listener {
+    /// The front door.
+    Nginx,
+    /// The write side.
+    CommandApi,
+    /// The read side.
+    QueryApi,
+    /// The projector's health and metrics.
+    Projector,
+    /// Postgres.
+    Postgres,
+    /// Redis.
+    Redis,
+    /// The broker's clients.
+    Kafka,
+    /// The quorum, which only the broker itself talks to.
+    KafkaController,
+    /// The schema registry.
+    Registry,
+}
+
+impl Listener {
+    const HIGHEST: u16 = 9093;
+
+    const fn base(self) -> u16 {
+        match self {
+            Self::Nginx => 8000,
+            Self::CommandApi => 8001,
+            Self::QueryApi => 8002,
+            Self::Projector => 8003,
+            Self::Postgres => 5432,
+            Self::Redis => 6379,
+            Self::Kafka => 9092,
+            Self::KafkaController => Self::HIGHEST,
+            Self::Registry => 8085,
+        }
+    }
+}
+
+/// How far the ports of a stack lie above the documents' own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ports {
+    offset: u16,
+}
+
+impl Ports {
+    /// Takes an offset under which every port still exists.
+    pub fn new(offset: u16) -> Result<Self> {
+        let highest_offset = u16::MAX - Listener::HIGHEST;
+        if offset > highest_offset {
+            bail!("PORT_OFFSET must be at most {highest_offset}, not {offset}");
+        }
+        Ok(Self { offset })
+    }
+
+    /// The port of a listener that exists once.
+    pub const fn of(self, listener: Listener) -> u16 {
+        listener.base() + self.offset
+    }
+
+    /// The port of the `instance`th process of a kind, counted from 1.
+    pub const fn of_instance(self, listener: Listener, instance: u16) -> u16 {
+        self.of(listener) + (instance - 1) * INSTANCE_STEP
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_an_offset_the_ports_are_the_documents_own() {
+        assert_eq!(Ports::default().of(Listener::Nginx), 8000);
+        assert_eq!(Ports::default().of(Listener::Postgres), 5432);
+    }
+
+    #[test]
+    fn an_offset_moves_every_port() {
+        let ports = Ports::new(20_000).unwrap();
+        assert_eq!(ports.of(Listener::Kafka), 29_092);
+        assert_eq!(ports.of_instance(Listener::Projector, 2), 28_013);
+    }
+
+    #[test]
+    fn an_offset_past_the_last_port_is_refused() {
+        assert!(Ports::new(56_442).is_ok());
+        assert!(Ports::new(56_443).is_err());
+    }
+}

@@ -1,0 +1,97 @@
+//! Whether a process serves, asked in its own protocol.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use sqlx::{Connection, PgConnection};
+
+/// How long one question may take; the asking is repeated until the process' start budget is spent.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A question that only a process which serves answers.
+#[derive(Debug, Clone)]
+pub(crate) enum Probe {
+    /// Kafka: which requests do you take?
+    Kafka(u16),
+    /// Any HTTP server: a GET that is answered 200.
+    Http {
+        /// Its port.
+        port: u16,
+        /// The path asked for.
+        path: &'static str,
+    },
+    /// Postgres: a session that answers a query.
+    Postgres(String),
+    /// Redis: PING.
+    Redis(u16),
+}
+
+impl Probe {
+    /// Asks once; the error says what came instead of the right answer.
+    pub(crate) fn ask(&self) -> Result<()> {
+        match self {
+            Self::Kafka(port) => kafka(*port),
+            Self::Http { port, path } => http(*port, path),
+            Self::Postgres(url) => postgres(url),
+            Self::Redis(port) => redis(*port),
+        }
+    }
+}
+
+fn connect(port: u16) -> Result<TcpStream> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let stream = TcpStream::connect_timeout(&address, QUESTION_TIMEOUT)
+        .with_context(|| format!("connecting to {address}"))?;
+    stream.set_read_timeout(Some(QUESTION_TIMEOUT))?;
+    stream.set_write_timeout(Some(QUESTION_TIMEOUT))?;
+    Ok(stream)
+}
+
+/// ApiVersions, version 0: a broker answers it once it takes requests.
+fn kafka(port: u16) -> Result<()> {
+    const API_VERSIONS: [u8; 2] = [0, 18];
+    const VERSION: [u8; 2] = [0, 0];
+    const CORRELATION: [u8; 4] = *b"mill";
+    const NO_CLIENT_ID: [u8; 2] = [0xff, 0xff];
+    let body = [&API_VERSIONS[..], &VERSION, &CORRELATION, &NO_CLIENT_ID].concat();
+
+    let mut stream = connect(port)?;
+    stream.write_all(&[&10_u32.to_be_bytes()[..], &body].concat())?;
+    let mut head = [0_u8; 10];
+    stream.read_exact(&mut head).context("reading the broker's answer")?;
+    ensure!(head[4..8] == CORRELATION, "the answer is not a Kafka broker's");
+    ensure!(head[8..10] == [0, 0], "the broker answered with error {}", head[9]);
+    Ok(())
+}
+
+fn http(port: u16, path: &str) -> Result<()> {
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().timeout_global(Some(QUESTION_TIMEOUT)).build().into();
+    let url = format!("http://127.0.0.1:{port}{path}");
+    agent.get(&url).call().with_context(|| format!("GET {url}"))?;
+    Ok(())
+}
+
+fn postgres(url: &str) -> Result<()> {
+    let question = async {
+        let mut connection = PgConnection::connect(url).await?;
+        sqlx::query("SELECT 1").execute(&mut connection).await?;
+        connection.close().await
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime
+        .block_on(async { tokio::time::timeout(QUESTION_TIMEOUT, question).await })
+        .context("waiting for Postgres")?
+        .context("asking Postgres")
+}
+
+fn redis(port: u16) -> Result<()> {
+    let mut stream = connect(port)?;
+    stream.write_all(b"PING\r\n")?;
+    let mut answer = [0_u8; 5];
+    stream.read_exact(&mut answer).context("reading Redis' answer")?;
+    ensure!(&answer == b"+PONG", "Redis answered {}", String::from_utf8_lossy(&answer));
+    Ok(())
+}
