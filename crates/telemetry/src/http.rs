@@ -1,16 +1,58 @@
 //! What happens to requests and connections.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::Histogram;
+use parking_lot::RwLock;
 
 use crate::Metric;
+
+/// Where the times of requests are recorded, found without making a key for each request. As many
+/// as there are routes, methods and statuses that occur. Clones are the same.
+#[derive(Clone, Default)]
+pub struct HttpTimers(Arc<RwLock<HashMap<Box<str>, Vec<HttpTimer>>>>);
+
+struct HttpTimer {
+    method: &'static str,
+    status: u16,
+    histogram: Histogram,
+}
+
+impl HttpTimers {
+    fn record(&self, served: &HttpRequestServed<'_>) {
+        let seconds = served.duration.as_secs_f64();
+        if let Some(timers) = self.0.read().get(served.route)
+            && let Some(timer) = timers.iter().find(|timer| timer.is_of(served))
+        {
+            timer.histogram.record(seconds);
+            return;
+        }
+        let timer = HttpTimer::of(served);
+        timer.histogram.record(seconds);
+        self.0.write().entry(served.route.into()).or_default().push(timer);
+    }
+}
+
+impl HttpTimer {
+    fn of(served: &HttpRequestServed<'_>) -> Self {
+        let (method, status) = (served.method, served.status);
+        let mut digits = [0; 3];
+        let labels = [method, served.route, status_text(status, &mut digits)];
+        Self { method, status, histogram: Metric::HttpRequestDuration.histogram(&labels) }
+    }
+
+    fn is_of(&self, served: &HttpRequestServed<'_>) -> bool {
+        self.status == served.status && self.method == served.method
+    }
+}
 
 /// A request was answered.
 #[derive(Debug)]
 pub struct HttpRequestServed<'a> {
-    /// The method.
-    pub method: &'a str,
+    /// The method, one of those that are known: a client may invent others.
+    pub method: &'static str,
     /// The route as declared, not the path as sent.
     pub route: &'a str,
     /// The status of the answer.
@@ -20,21 +62,10 @@ pub struct HttpRequestServed<'a> {
 }
 
 impl HttpRequestServed<'_> {
-    /// Where such requests are timed: kept by the caller, because looking it up costs more than
-    /// recording.
-    pub fn timer(&self) -> Histogram {
-        let mut digits = [0; 3];
-        Metric::HttpRequestDuration.histogram(&[
-            self.method,
-            self.route,
-            status_text(self.status, &mut digits),
-        ])
-    }
-
-    /// Records the time in [`Self::timer`] and writes a line: `warn` where we are at fault, else
-    /// `debug`, since the metric tells the rest.
-    pub fn emit(&self, timer: &Histogram) {
-        timer.record(self.duration.as_secs_f64());
+    /// Records the time and writes a line: `warn` where we are at fault, else `debug`, since the
+    /// metric tells the rest.
+    pub fn emit(&self, timers: &HttpTimers) {
+        timers.record(self);
         let duration_us = u64::try_from(self.duration.as_micros()).unwrap_or(u64::MAX);
         if self.status >= 500 {
             tracing::warn!(
@@ -108,14 +139,13 @@ mod tests {
     #[test]
     fn a_request_is_timed_by_route() {
         let metrics = crate::metrics();
-        let served = HttpRequestServed {
-            method: "GET",
-            route: "/timed/{id}",
-            status: 200,
-            duration: Duration::from_millis(3),
-        };
-        served.emit(&served.timer());
-        let series = "http_server_request_duration_seconds_count{method=\"GET\",route=\"/timed/{id}\",status=\"200\"} 1";
+        let timers = HttpTimers::default();
+        for status in [200, 304, 200] {
+            let duration = Duration::from_millis(3);
+            HttpRequestServed { method: "GET", route: "/timed/{id}", status, duration }
+                .emit(&timers);
+        }
+        let series = "http_server_request_duration_seconds_count{method=\"GET\",route=\"/timed/{id}\",status=\"200\"} 2";
         assert!(metrics.render().contains(series), "{}", metrics.render());
     }
 }

@@ -12,7 +12,7 @@ mod metric;
 mod process;
 mod recorder;
 
-pub use http::{ConnectionRefused, HandlerPanicked, HttpRequestServed};
+pub use http::{ConnectionRefused, HandlerPanicked, HttpRequestServed, HttpTimers};
 pub use log::{Identity, LogConfig, LogFormat, StartLogError, start_log};
 pub use metric::{Description, Kind, Metric};
 pub use process::{ProcessReady, ProcessStarted, ProcessStopped, StopReason};

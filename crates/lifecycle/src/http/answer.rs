@@ -1,0 +1,113 @@
+//! Answering one request: around every handler of every process.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use futures_util::FutureExt as _;
+use http::header::CONNECTION;
+use http::{HeaderValue, Method};
+use problem_details::{Problem, ProblemType};
+use telemetry::{HandlerPanicked, HttpRequestServed, HttpTimers};
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+use super::body::{IsLate, TimedBody};
+use super::{REQUEST_ID, RequestContext};
+use crate::server::HttpConfig;
+
+/// What holds for every request.
+#[derive(Clone)]
+pub(crate) struct Limits {
+    request: Duration,
+    body: Duration,
+    timers: HttpTimers,
+}
+
+impl Limits {
+    pub(crate) fn of(config: &HttpConfig) -> Self {
+        let (request, body) = (config.request_timeout, config.body_timeout);
+        Self { request, body, timers: HttpTimers::default() }
+    }
+}
+
+/// Gives the request its id and trace, its handler its time, and a panic an answer.
+pub(crate) async fn answer(State(limits): State<Limits>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let context = RequestContext::from_headers(request.headers());
+    let method = request.method().clone();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let span = tracing::info_span!("request", request.id = context.request_id.as_str());
+
+    let (mut request, is_late) = timed(request, limits.body);
+    request.extensions_mut().insert(context.clone());
+    let handled = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let handled = tokio::time::timeout(limits.request, handled).instrument(span.clone()).await;
+    let _entered = span.entered();
+    let mut response = match handled {
+        _ if is_late.get() => body_is_late(limits.body),
+        Ok(Ok(response)) => response,
+        Ok(Err(_panic)) => panicked(route),
+        Err(_elapsed) => took_too_long(&method, limits.request),
+    };
+    response.headers_mut().insert(REQUEST_ID, context.request_id.header_value());
+    let served = HttpRequestServed {
+        method: label(&method),
+        route,
+        status: response.status().as_u16(),
+        duration: started.elapsed(),
+    };
+    served.emit(&limits.timers);
+    response
+}
+
+fn timed(request: Request, limit: Duration) -> (Request, IsLate) {
+    let (parts, body) = request.into_parts();
+    let (body, is_late) = TimedBody::wrap(body, limit);
+    (Request::from_parts(parts, body), is_late)
+}
+
+fn body_is_late(limit: Duration) -> Response {
+    let millis = limit.as_millis();
+    let detail = format!("the body did not arrive within {millis} ms; send it again");
+    Problem::new(ProblemType::RequestTimeout, detail)
+        .with_header(CONNECTION, HeaderValue::from_static("close"))
+        .into_response()
+}
+
+fn panicked(route: &str) -> Response {
+    HandlerPanicked { route }.emit();
+    let detail = "the request met a defect of the service; its id helps to find it";
+    Problem::new(ProblemType::InternalError, detail).into_response()
+}
+
+/// A read that took too long had no effect; of anything else nobody knows.
+fn took_too_long(method: &Method, limit: Duration) -> Response {
+    let millis = limit.as_millis();
+    let (kind, detail) = if method.is_safe() {
+        let detail = format!("there was no answer within {millis} ms; come back later");
+        (ProblemType::NotReady, detail)
+    } else {
+        let detail =
+            format!("there was no answer within {millis} ms; the same id may safely be sent again");
+        (ProblemType::UnknownOutcome, detail)
+    };
+    Problem::new(kind, detail).with_retry_after(Duration::from_secs(1)).into_response()
+}
+
+/// The label of a method: a client may invent methods, and each would be a new series.
+fn label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
