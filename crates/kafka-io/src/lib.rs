@@ -1,5 +1,10 @@
 //! The log: topics, the producer, the consumer shell and the checks of a cluster. The only crate that knows the Kafka client.
 
+pub mod config;
 pub mod consumer;
+pub mod header;
 pub mod ledger;
+pub mod producer;
 pub mod topic;
+
+mod client_log;

@@ -1,0 +1,116 @@
+//! The Kafka client under the producer: its callbacks, turned into facts.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::producer::{NoCustomPartitioner, ProducerContext, ThreadedProducer};
+use rdkafka::{ClientContext, Statistics};
+use tokio::sync::oneshot;
+
+use super::{Delivered, LostOutcome, Occurrence, State};
+use crate::config::ProducerConfig;
+
+/// One life of the client, with its own polling thread.
+pub(super) type Client = ThreadedProducer<Context>;
+
+/// What the client counted since it was created, or holds now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProducerStatistics {
+    /// Records in its queues.
+    pub queued_records: u64,
+    /// Bytes in its queues.
+    pub queued_bytes: u64,
+    /// Requests that failed in transmission.
+    pub request_errors: u64,
+    /// Requests that were sent again.
+    pub request_retries: u64,
+    /// Requests that ran out of time.
+    pub request_timeouts: u64,
+    /// The slowest broker's round trip, 99th percentile, in microseconds.
+    pub round_trip_p99_micros: u64,
+    /// Brokers connected.
+    pub brokers_up: u64,
+}
+
+/// What the client calls back, from its own threads.
+pub(super) struct Context {
+    state: Arc<State>,
+}
+
+/// Creates a client; no broker is asked.
+pub(super) fn create(config: &ProducerConfig, state: &Arc<State>) -> KafkaResult<Client> {
+    let context = Context { state: Arc::clone(state) };
+    ThreadedProducer::from_config_and_context(&config.client(), context)
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        crate::client_log::emit(level, facility, message);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        (self.state.observe)(Occurrence::Statistics(summary(&statistics)));
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(kafka.error = %error, reason, "the Kafka producer reports an error");
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::AllBrokersDown) => {
+                self.state.availability.brokers_down();
+                self.state.wake.notify_one();
+            }
+            Some(RDKafkaErrorCode::Fatal) => self.state.wake.notify_one(),
+            _ => {}
+        }
+    }
+}
+
+impl ProducerContext<NoCustomPartitioner> for Context {
+    type DeliveryOpaque = Box<oneshot::Sender<Result<Delivered, LostOutcome>>>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, settle: Self::DeliveryOpaque) {
+        let outcome = match result {
+            Ok(message) => {
+                self.state.availability.acknowledged(Instant::now());
+                Ok(Delivered { partition: message.partition(), offset: message.offset() })
+            }
+            Err((error, _)) => {
+                let lost = lost_outcome(error);
+                self.state.availability.failed(lost == LostOutcome::TimedOut);
+                self.state.wake.notify_one();
+                Err(lost)
+            }
+        };
+        // Nobody waits any more when the caller dropped its future.
+        let _ = settle.send(outcome);
+    }
+}
+
+fn lost_outcome(error: &KafkaError) -> LostOutcome {
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::MessageTimedOut) => LostOutcome::TimedOut,
+        Some(
+            RDKafkaErrorCode::PurgeQueue
+            | RDKafkaErrorCode::PurgeInflight
+            | RDKafkaErrorCode::Fatal,
+        ) => LostOutcome::ProducerEnded,
+        code => LostOutcome::Broker(code.unwrap_or(RDKafkaErrorCode::Unknown)),
+    }
+}
+
+fn summary(statistics: &Statistics) -> ProducerStatistics {
+    let brokers = || statistics.brokers.values();
+    let rtt = |broker: &rdkafka::statistics::Broker| broker.rtt.as_ref().map_or(0, |rtt| rtt.p99);
+    ProducerStatistics {
+        queued_records: statistics.msg_cnt,
+        queued_bytes: statistics.msg_size,
+        request_errors: brokers().map(|broker| broker.txerrs).sum(),
+        request_retries: brokers().map(|broker| broker.txretries).sum(),
+        request_timeouts: brokers().map(|broker| broker.req_timeouts).sum(),
+        round_trip_p99_micros: brokers().map(rtt).max().unwrap_or(0).try_into().unwrap_or(0),
+        brokers_up: brokers().filter(|broker| broker.state == "UP").count() as u64,
+    }
+}
