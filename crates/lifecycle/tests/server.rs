@@ -1,5 +1,7 @@
 //! The server as clients on a socket meet it.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, which the lint does not know as such")]
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
