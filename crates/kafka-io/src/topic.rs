@@ -2,6 +2,8 @@
 
 use settings::Prefix;
 
+use crate::admin::TopicPlan;
+
 /// A topic. Its partition count never changes: growth is a new life of the topic (an epoch).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Topic {
@@ -58,6 +60,19 @@ impl Topic {
     pub fn partitions(self) -> i32 {
         match self {
             Self::EventsInput | Self::EventsDlq => 12,
+        }
+    }
+
+    /// How to create it in a cluster: `min.insync.replicas` is 2 wherever there are replicas.
+    pub fn plan(self, prefix: &Prefix, replication_factor: i32) -> TopicPlan {
+        let min_insync_replicas = replication_factor.clamp(1, 2).to_string();
+        let planned = self.config().iter().copied();
+        let config = planned.chain([("min.insync.replicas", min_insync_replicas.as_str())]);
+        TopicPlan {
+            name: self.name(prefix),
+            partitions: self.partitions(),
+            replication_factor,
+            config: config.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         }
     }
 
