@@ -1,0 +1,113 @@
+//! Why a caller is refused, and what they are told.
+
+use http::HeaderValue;
+use problem_details::{Problem, ProblemType};
+
+use crate::Role;
+
+/// Why there is no caller. The variants are for logs; every forged token gets the same answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unauthenticated {
+    /// There is no `Authorization` header.
+    #[error("there is no access token")]
+    Missing,
+    /// The header is not one `Bearer` token.
+    #[error("the Authorization header is not one bearer token")]
+    NotBearer,
+    /// The token is longer than any of ours.
+    #[error("the access token is too long")]
+    TooLong,
+    /// It is no JSON Web Token, or one that asks for what we do not know.
+    #[error("the access token is malformed")]
+    Malformed,
+    /// Its algorithm is none that a key of ours is used with.
+    #[error("the access token's algorithm is not allowed")]
+    AlgorithmNotAllowed,
+    /// Its key is none of ours.
+    #[error("the access token's key is not known")]
+    UnknownKey,
+    /// Its signature is wrong.
+    #[error("the access token's signature is wrong")]
+    WrongSignature,
+    /// It is no access token, or for another issuer or audience, or a claim is missing.
+    #[error("the access token's claim {0} is missing or wrong")]
+    WrongClaim(&'static str),
+    /// It is not valid yet.
+    #[error("the access token is not valid yet")]
+    NotYetValid,
+    /// It is not valid any more.
+    #[error("the access token has expired")]
+    Expired,
+}
+
+impl Unauthenticated {
+    /// The stable name, for logs.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::NotBearer => "not-bearer",
+            Self::TooLong => "too-long",
+            Self::Malformed => "malformed",
+            Self::AlgorithmNotAllowed => "algorithm-not-allowed",
+            Self::UnknownKey => "unknown-key",
+            Self::WrongSignature => "wrong-signature",
+            Self::WrongClaim(_) => "wrong-claim",
+            Self::NotYetValid => "not-yet-valid",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+impl From<Unauthenticated> for Problem {
+    fn from(error: Unauthenticated) -> Self {
+        let (challenge, detail) = match error {
+            Unauthenticated::Missing => (
+                r#"Bearer realm="millrace""#,
+                "send an access token as `Authorization: Bearer <token>`",
+            ),
+            Unauthenticated::Expired => (
+                r#"Bearer realm="millrace", error="invalid_token", error_description="the access token has expired""#,
+                "the access token has expired; get a new one",
+            ),
+            _ => (
+                r#"Bearer realm="millrace", error="invalid_token""#,
+                "the access token is not valid here",
+            ),
+        };
+        Problem::new(ProblemType::Unauthenticated, detail)
+            .with_challenge(HeaderValue::from_static(challenge))
+    }
+}
+
+/// Why a known caller may not do this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Forbidden {
+    /// They have none of the roles it takes.
+    #[error("the access token has none of the roles {}", names(.0))]
+    NoneOfTheRoles(&'static [Role]),
+    /// They speak for one device, and it is not this one.
+    #[error("the access token is bound to another device")]
+    AnotherDevice,
+}
+
+impl Forbidden {
+    /// The stable name, for logs.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::NoneOfTheRoles(_) => "role",
+            Self::AnotherDevice => "another-device",
+        }
+    }
+}
+
+impl From<Forbidden> for Problem {
+    fn from(error: Forbidden) -> Self {
+        let challenge = r#"Bearer realm="millrace", error="insufficient_scope""#;
+        Problem::new(ProblemType::Forbidden, error.to_string())
+            .with_challenge(HeaderValue::from_static(challenge))
+    }
+}
+
+fn names(roles: &[Role]) -> String {
+    roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,319 @@
+//! The table of access tokens: which are believed and which are refused.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use jsonwebtoken::{Algorithm, EncodingKey, crypto};
+use problem_details::{Problem, ProblemType};
+use serde_json::{Value, json};
+use settings::Settings;
+
+use crate::{AccessConfig, Unauthenticated, Verifier};
+
+const NOW: i64 = 1_800_000_000;
+const SECRET: &[u8] = b"local-dev-secret";
+
+/// The key pair of RFC 8037, appendix A.
+const ED25519_SEED: &str = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A";
+const ED25519_PUBLIC: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+
+fn jwks() -> String {
+    json!({"keys": [
+        {"kty": "OKP", "crv": "Ed25519", "kid": "one", "x": ED25519_PUBLIC, "use": "sig", "alg": "EdDSA"},
+        {"kty": "oct", "kid": "secret", "k": "AAAA"},
+        {"kty": "OKP", "crv": "X25519", "kid": "agreement", "x": ED25519_PUBLIC},
+        {"kty": "RSA", "kid": "rsa", "n": "AQAB", "e": "AQAB"},
+    ]})
+    .to_string()
+}
+
+fn config(pairs: &[(&str, &str)]) -> Result<AccessConfig, Vec<String>> {
+    let pairs = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    let mut settings = Settings::new(pairs);
+    let config = AccessConfig::from_settings(&mut settings);
+    settings.finish(config).map_err(|error| error.0)
+}
+
+fn dev() -> Verifier {
+    Verifier::new(&config(&[("MILLRACE_PROFILE", "dev")]).unwrap())
+}
+
+fn production() -> Verifier {
+    let secret = ("JWT_SECRET", "0123456789abcdef0123456789abcdef");
+    let verifier = Verifier::new(&config(&[secret]).unwrap());
+    let hs256 = crate::KeySet::from_hs256_secret(secret.1.as_bytes());
+    assert!(verifier.use_keys(crate::KeySet::from_jwks(&jwks()).unwrap().and(hs256)));
+    verifier
+}
+
+fn encode(part: &Value) -> String {
+    URL_SAFE_NO_PAD.encode(part.to_string())
+}
+
+fn signed(header: &Value, claims: &Value, algorithm: Algorithm, key: &EncodingKey) -> String {
+    let message = format!("{}.{}", encode(header), encode(claims));
+    let signature = crypto::sign(message.as_bytes(), key, algorithm).unwrap();
+    format!("{message}.{signature}")
+}
+
+fn hs256(header: &Value, claims: &Value, secret: &[u8]) -> String {
+    signed(header, claims, Algorithm::HS256, &EncodingKey::from_secret(secret))
+}
+
+fn eddsa(header: &Value, claims: &Value) -> String {
+    let mut pkcs8 = vec![0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+    pkcs8.extend(URL_SAFE_NO_PAD.decode(ED25519_SEED).unwrap());
+    signed(header, claims, Algorithm::EdDSA, &EncodingKey::from_ed_der(&pkcs8))
+}
+
+fn dev_claims() -> Value {
+    json!({"sub": "device-tester", "roles": ["device", "user"], "exp": NOW + 3_600})
+}
+
+fn production_claims() -> Value {
+    json!({"iss": "millrace", "aud": "millrace", "sub": "ann", "exp": NOW + 900, "iat": NOW,
+        "jti": "1", "sid": "2", "roles": ["user"]})
+}
+
+fn production_header() -> Value {
+    json!({"alg": "EdDSA", "typ": "at+jwt", "kid": "one"})
+}
+
+fn headers(values: &[&str]) -> HeaderMap {
+    values.iter().map(|value| (AUTHORIZATION, value.parse().unwrap())).collect()
+}
+
+fn verify(verifier: &Verifier, token: &str) -> Result<String, Unauthenticated> {
+    let headers = headers(&[&format!("Bearer {token}")]);
+    verifier.verify(&headers, NOW).map(|caller| caller.subject.clone())
+}
+
+#[test]
+fn a_token_of_the_walk_through_is_believed_in_development() {
+    for header in [json!({"alg": "HS256", "typ": "JWT"}), json!({"alg": "HS256"})] {
+        let token = hs256(&header, &dev_claims(), SECRET);
+        assert_eq!(verify(&dev(), &token).as_deref(), Ok("device-tester"));
+    }
+}
+
+#[test]
+fn a_complete_eddsa_token_is_believed_in_production() {
+    let token = eddsa(&production_header(), &production_claims());
+    assert_eq!(verify(&production(), &token).as_deref(), Ok("ann"));
+}
+
+#[test]
+fn production_takes_hs256_only_with_a_secret_of_its_own() {
+    let header = json!({"alg": "HS256", "typ": "at+jwt"});
+    let token = hs256(&header, &production_claims(), b"0123456789abcdef0123456789abcdef");
+    assert!(verify(&production(), &token).is_ok());
+    let known = hs256(&header, &production_claims(), SECRET);
+    assert_eq!(verify(&production(), &known), Err(Unauthenticated::WrongSignature));
+}
+
+#[test]
+fn a_forged_token_is_refused() {
+    use Unauthenticated as U;
+    let hs = |header: Value| hs256(&header, &dev_claims(), SECRET);
+    let message = |header: &Value| format!("{}.{}", encode(header), encode(&dev_claims()));
+    let x = URL_SAFE_NO_PAD.decode(ED25519_PUBLIC).unwrap();
+    let good = hs(json!({"alg": "HS256"}));
+    let (signed_part, signature) = good.rsplit_once('.').unwrap();
+    let mut table = vec![
+        ("another secret", hs256(&json!({"alg": "HS256"}), &dev_claims(), b"x"), U::WrongSignature),
+        ("an empty secret", hs256(&json!({"alg": "HS256"}), &dev_claims(), b""), U::WrongSignature),
+        ("no signature", format!("{signed_part}."), U::WrongSignature),
+        ("two parts", signed_part.to_owned(), U::Malformed),
+        ("four parts", format!("{good}.{signature}"), U::Malformed),
+        ("padding", format!("{good}="), U::Malformed),
+        ("nothing", String::new(), U::Malformed),
+        ("HS384", hs(json!({"alg": "HS384"})), U::AlgorithmNotAllowed),
+        ("RS256 over HS256", hs(json!({"alg": "RS256", "kid": "one"})), U::AlgorithmNotAllowed),
+        ("EdDSA over HS256", hs(json!({"alg": "EdDSA", "kid": "one"})), U::UnknownKey),
+        (
+            "public key as secret",
+            hs256(&json!({"alg": "HS256", "kid": "one"}), &dev_claims(), &x),
+            U::WrongSignature,
+        ),
+        (
+            "public key's text as secret",
+            hs256(&json!({"alg": "HS256"}), &dev_claims(), ED25519_PUBLIC.as_bytes()),
+            U::WrongSignature,
+        ),
+        (
+            "a critical extension",
+            hs(json!({"alg": "HS256", "crit": ["exp"], "exp": 1})),
+            U::Malformed,
+        ),
+        ("an ID token", hs(json!({"alg": "HS256", "typ": "id+jwt"})), U::WrongClaim("typ")),
+        (
+            "the algorithm twice",
+            format!(
+                "{}.{}.{signature}",
+                URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","alg":"none"}"#),
+                encode(&dev_claims())
+            ),
+            U::Malformed,
+        ),
+    ];
+    for none in ["none", "None", "NONE", "nOnE", ""] {
+        table.push(("alg none", format!("{}.", message(&json!({"alg": none}))), U::Malformed));
+        table.push(("alg none, signed", hs(json!({"alg": none})), U::Malformed));
+    }
+    for kid in ["../../etc/passwd", "' OR 1=1 --", "http://127.0.0.1:1/key", &"k".repeat(4_000)] {
+        table.push(("a strange kid", hs(json!({"alg": "EdDSA", "kid": kid})), U::UnknownKey));
+    }
+    let verifier = dev();
+    for (case, token, expected) in table {
+        assert_eq!(verify(&verifier, &token), Err(expected), "{case}: {token}");
+    }
+    let long = format!("{good}{}", "A".repeat(8_192));
+    assert_eq!(verify(&verifier, &long), Err(U::TooLong));
+}
+
+#[test]
+fn every_changed_bit_of_a_signed_token_is_noticed() {
+    let verifier = dev();
+    let token = hs256(&json!({"alg": "HS256"}), &dev_claims(), SECRET);
+    assert!(verify(&verifier, &token).is_ok());
+    for at in 0..token.len() {
+        let mut bytes = token.clone().into_bytes();
+        bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+        let changed = String::from_utf8(bytes).unwrap();
+        assert!(verify(&verifier, &changed).is_err(), "byte {at}");
+    }
+}
+
+#[test]
+fn a_key_embedded_in_the_token_is_not_believed() {
+    let jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": ED25519_PUBLIC});
+    let header = json!({"alg": "EdDSA", "typ": "at+jwt", "kid": "mine", "jwk": jwk,
+        "jku": "http://127.0.0.1:1/keys", "x5u": "http://127.0.0.1:1/cert"});
+    let token = eddsa(&header, &production_claims());
+    assert_eq!(verify(&production(), &token), Err(Unauthenticated::UnknownKey));
+}
+
+#[test]
+fn production_wants_an_access_token_whose_key_is_named() {
+    for (header, expected) in [
+        (json!({"alg": "EdDSA", "kid": "one"}), Unauthenticated::WrongClaim("typ")),
+        (json!({"alg": "EdDSA", "kid": "one", "typ": "JWT"}), Unauthenticated::WrongClaim("typ")),
+        (json!({"alg": "EdDSA", "typ": "at+jwt"}), Unauthenticated::UnknownKey),
+        (json!({"alg": "EdDSA", "typ": "at+jwt", "kid": "agreement"}), Unauthenticated::UnknownKey),
+        (json!({"alg": "EdDSA", "typ": "at+jwt", "kid": "secret"}), Unauthenticated::UnknownKey),
+    ] {
+        let token = eddsa(&header, &production_claims());
+        assert_eq!(verify(&production(), &token), Err(expected), "{header}");
+    }
+}
+
+#[test]
+fn a_remembered_token_is_refused_once_it_has_expired() {
+    let verifier = dev();
+    let token = hs256(&json!({"alg": "HS256"}), &dev_claims(), SECRET);
+    let headers = headers(&[&format!("bearer {token}")]);
+    assert!(verifier.verify(&headers, NOW).is_ok());
+    assert!(verifier.verify(&headers, NOW + 3_629).is_ok(), "within the leeway");
+    let late = verifier.verify(&headers, NOW + 3_630);
+    assert_eq!(late.unwrap_err(), Unauthenticated::Expired);
+}
+
+#[test]
+fn a_remembered_token_is_refused_once_its_key_is_gone() {
+    let verifier = production();
+    let token = eddsa(&production_header(), &production_claims());
+    assert!(verify(&verifier, &token).is_ok());
+    let other =
+        json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "two", "x": ED25519_PUBLIC}]});
+    assert!(verifier.use_keys(crate::KeySet::from_jwks(&other.to_string()).unwrap()));
+    assert_eq!(verify(&verifier, &token), Err(Unauthenticated::UnknownKey));
+}
+
+#[tokio::test]
+async fn public_keys_are_fetched_in_the_background() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/jwks.json", listener.local_addr().unwrap());
+    let router = axum::Router::new().route("/jwks.json", axum::routing::get(|| async { jwks() }));
+    let config = config(&[("MILLRACE_JWKS_URL", &url)]).unwrap();
+    let verifier = Verifier::new(&config);
+    let token = eddsa(&production_header(), &production_claims());
+    assert_eq!(verify(&verifier, &token), Err(Unauthenticated::UnknownKey));
+    assert!(!verifier.has_keys());
+    let believed = async {
+        while verify(&verifier, &token).is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = believed => {}
+        _ = crate::refresh(&verifier, &config) => {}
+        _ = async { axum::serve(listener, router).await } => {}
+        () = tokio::time::sleep(std::time::Duration::from_secs(10)) => {
+            panic!("the keys were not fetched within 10 s");
+        }
+    }
+}
+
+#[test]
+fn the_header_holds_one_bearer_token() {
+    let verifier = dev();
+    let token = hs256(&json!({"alg": "HS256"}), &dev_claims(), SECRET);
+    let bearer = format!("Bearer {token}");
+    for (values, expected) in [
+        (vec![], Unauthenticated::Missing),
+        (vec![token.as_str()], Unauthenticated::NotBearer),
+        (vec!["Basic YTpi"], Unauthenticated::NotBearer),
+        (vec![&bearer, &bearer], Unauthenticated::NotBearer),
+        (vec!["Bearer "], Unauthenticated::Malformed),
+        (vec!["Bearer é"], Unauthenticated::NotBearer),
+    ] {
+        let refused = verifier.verify(&headers(&values), NOW).unwrap_err();
+        assert_eq!(refused, expected, "{values:?}");
+    }
+}
+
+#[test]
+fn every_forged_token_gets_the_same_answer() {
+    use Unauthenticated as U;
+    let answers: Vec<_> = [
+        U::NotBearer,
+        U::TooLong,
+        U::Malformed,
+        U::AlgorithmNotAllowed,
+        U::UnknownKey,
+        U::WrongSignature,
+        U::WrongClaim("aud"),
+        U::NotYetValid,
+    ]
+    .map(Problem::from)
+    .into();
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+    assert_eq!(answers[0].kind(), ProblemType::Unauthenticated);
+    let response = axum::response::IntoResponse::into_response(answers[0].clone());
+    assert_eq!(response.status(), 401);
+    let challenge = response.headers()[WWW_AUTHENTICATE].to_str().unwrap();
+    assert_eq!(challenge, r#"Bearer realm="millrace", error="invalid_token""#);
+}
+
+#[test]
+fn contradictory_settings_are_refused_by_name() {
+    for (pairs, named) in [
+        (&[][..], "set MILLRACE_JWKS_URL, MILLRACE_JWKS_PATH or JWT_SECRET"),
+        (&[("JWT_SECRET", "local-dev-secret")], "JWT_SECRET is the secret of the dev profile"),
+        (&[("SECRET_KEY", "short")], "JWT_SECRET must have at least 32 bytes"),
+        (&[("JWT_SECRET", "a"), ("SECRET_KEY", "b")], "mean the same but differ"),
+        (&[("MILLRACE_JWKS_URL", "ftp://x")], "MILLRACE_JWKS_URL must be an http"),
+        (&[("MILLRACE_JWKS_PATH", "/no/such/file")], "MILLRACE_JWKS_PATH cannot be read"),
+    ] {
+        let faults = config(pairs).unwrap_err().join("\n");
+        assert!(faults.contains(named), "{faults}");
+    }
+}
+
+#[test]
+fn secrets_are_never_printed() {
+    let config = config(&[("JWT_SECRET", "0123456789abcdef0123456789abcdef")]).unwrap();
+    let printed = format!("{config:?} {:?}", Verifier::new(&config));
+    assert!(printed.contains("[redacted]") && !printed.contains("0123456789"), "{printed}");
+}
