@@ -86,8 +86,6 @@ pub enum Command<T> {
     Reassign(Assignment<T>),
     /// Answers [`Notice::Revoked`]: the partitions are handed over.
     Release(Vec<i32>),
-    /// Stops fetching a partition that is not going to be folded; the assignment stays.
-    Pause(i32),
     /// Writes next offsets to the group, for tools that show them; nothing here reads them.
     Commit(BTreeMap<i32, i64>),
 }
@@ -180,6 +178,45 @@ impl<T: Send + 'static> Consumer<T> {
         drop(self.commands);
         let _ = self.thread.join();
     }
+}
+
+/// How many partitions the cluster gives a topic. Blocks for at most `patience`.
+pub fn partition_count(
+    brokers: &str,
+    topic: &str,
+    patience: Duration,
+) -> Result<i32, PartitionCountError> {
+    let unreachable = |source| PartitionCountError::Unreachable { topic: topic.to_owned(), source };
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("allow.auto.create.topics", "false")
+        .create()
+        .map_err(unreachable)?;
+    let metadata = consumer.fetch_metadata(Some(topic), patience).map_err(unreachable)?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    match found.map(|found| (found.error(), found.partitions().len())) {
+        Some((None, partitions)) => Ok(i32::try_from(partitions).unwrap_or(i32::MAX)),
+        _ => Err(PartitionCountError::Missing { topic: topic.to_owned() }),
+    }
+}
+
+/// Why a topic's partitions could not be counted.
+#[derive(Debug, thiserror::Error)]
+pub enum PartitionCountError {
+    /// No broker answered.
+    #[error("no broker answers for topic {topic}: {source}")]
+    Unreachable {
+        /// Topic.
+        topic: String,
+        /// The client's reason.
+        source: KafkaError,
+    },
+    /// The cluster has no such topic.
+    #[error("topic {topic} does not exist: run the deploy step for topics")]
+    Missing {
+        /// Topic.
+        topic: String,
+    },
 }
 
 fn client_config(config: &ConsumerConfig) -> ClientConfig {

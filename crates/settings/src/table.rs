@@ -195,5 +195,23 @@ table! {
         "bytes at which a partition is folded alone");
     /// Batch age.
     PROJECTOR_BATCH_AGE = millis("MILLRACE_PROJECTOR_BATCH_AGE_MS", "20", 0, 10_000,
-        "age of the oldest waiting record at which a lane folds all it has");
+        "least time between the folds of a lane while less waits than a batch; a single event waits for nothing");
+    /// Transaction limit.
+    PROJECTOR_TRANSACTION_TIMEOUT = millis("MILLRACE_PROJECTOR_TRANSACTION_TIMEOUT_MS", "10000", 1000, 300_000,
+        "longest transaction of a lane, kept by Postgres: a frozen projector holds no lock longer");
+    /// Lock limit.
+    PROJECTOR_LOCK_TIMEOUT = millis("MILLRACE_PROJECTOR_LOCK_TIMEOUT_MS", "2000", 10, 60_000,
+        "longest wait of a lane for a lock that somebody else holds, before it tries again");
+    /// Session limit.
+    PROJECTOR_SESSION_TIMEOUT = millis("MILLRACE_PROJECTOR_SESSION_TIMEOUT_MS", "10000", 6000, 300_000,
+        "silence of a projector after which its partitions go to others");
+    /// Fetch size.
+    PROJECTOR_FETCH_MIN_BYTES = number("MILLRACE_PROJECTOR_FETCH_MIN_BYTES", "1", 1, 52_428_800,
+        "bytes a broker collects before it answers a fetch: more saves CPU and costs latency");
+    /// Fetch wait.
+    PROJECTOR_FETCH_WAIT = millis("MILLRACE_PROJECTOR_FETCH_WAIT_MS", "50", 1, 5000,
+        "longest time a broker collects for a fetch");
+    /// Sampling.
+    PROJECTOR_PROCESSED_LINES = number("MILLRACE_PROJECTOR_PROCESSED_LINES_PER_SECOND", "20", 0, 100_000,
+        "log lines `Processed message` in a second, at most; what is beyond is counted");
 }

@@ -86,10 +86,6 @@ impl<D: Decode> Polling<D> {
                 self.assign(vec![assignment]);
             }
             Command::Release(partitions) => self.unassign(&partitions),
-            Command::Pause(partition) => {
-                let list = self.list([partition]);
-                self.note("pausing", self.consumer.pause(&list));
-            }
             Command::Commit(offsets) => {
                 let mut list = TopicPartitionList::with_capacity(offsets.len());
                 for (partition, offset) in offsets {

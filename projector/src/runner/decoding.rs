@@ -1,0 +1,119 @@
+//! Decoding on the polling thread, with a decoder that learns new schema ids while it runs.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use domain::Timestamp;
+use event_schema::decode::{DecodeError, Decoder};
+use kafka_io::consumer::{Decode, RecordView};
+use read_models::recorded::{LogPosition, Recorded};
+
+use super::Event;
+
+/// The decoder that the polling thread and the lanes share.
+pub(super) type SharedDecoder<E> = Arc<ArcSwap<Decoder<E>>>;
+
+/// A record as it comes to a lane.
+pub(super) enum Decoded<E> {
+    /// An event.
+    Event(Recorded<E>),
+    /// What could not be decoded, with its bytes: it may be decodable once more is known.
+    Undecoded(Box<Undecoded>),
+}
+
+/// A record that could not be decoded.
+pub(super) struct Undecoded {
+    pub(super) error: UndecodedError,
+    value: Option<Vec<u8>>,
+    key: Option<Vec<u8>>,
+    partition: i32,
+    position: LogPosition,
+    log_time: Timestamp,
+}
+
+/// Why a record is no event.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum UndecodedError {
+    #[error("the record has no key")]
+    NoKey,
+    #[error("the record has no value")]
+    NoValue,
+    #[error("the key is not the stream the event belongs to")]
+    ForeignKey,
+    #[error(transparent)]
+    Value(DecodeError),
+}
+
+impl UndecodedError {
+    /// Stable name, for health and metrics.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::NoKey => "no-key",
+            Self::NoValue => "no-value",
+            Self::ForeignKey => "foreign-key",
+            Self::Value(error) => error.kind(),
+        }
+    }
+}
+
+/// Decodes records as events of a projection.
+pub(super) struct EventDecode<E> {
+    decoder: SharedDecoder<E>,
+    epoch: i32,
+}
+
+impl<E: Event> EventDecode<E> {
+    pub(super) fn new(decoder: SharedDecoder<E>, epoch: i32) -> Self {
+        Self { decoder, epoch }
+    }
+}
+
+impl<E: Event> Decode for EventDecode<E> {
+    type Item = Decoded<E>;
+
+    fn decode(&mut self, record: &RecordView<'_>) -> Decoded<E> {
+        let position = LogPosition { epoch: self.epoch, offset: record.offset };
+        let log_time = Timestamp::from_millis(record.timestamp_ms);
+        let partition = record.partition;
+        match event_of(&self.decoder.load(), record.key, record.value) {
+            Ok(event) => Decoded::Event(Recorded { event, partition, position, log_time }),
+            Err(error) => Decoded::Undecoded(Box::new(Undecoded {
+                error,
+                value: record.value.map(<[u8]>::to_vec),
+                key: record.key.map(<[u8]>::to_vec),
+                partition,
+                position,
+                log_time,
+            })),
+        }
+    }
+}
+
+impl Undecoded {
+    /// Tries again with what the decoder knows now.
+    pub(super) fn decode_again<E: Event>(
+        &self,
+        decoder: &Decoder<E>,
+    ) -> Result<Recorded<E>, UndecodedError> {
+        let event = event_of(decoder, self.key.as_deref(), self.value.as_deref())?;
+        Ok(Recorded {
+            event,
+            partition: self.partition,
+            position: self.position,
+            log_time: self.log_time,
+        })
+    }
+}
+
+fn event_of<E: Event>(
+    decoder: &Decoder<E>,
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+) -> Result<E, UndecodedError> {
+    let key = key.ok_or(UndecodedError::NoKey)?;
+    let value = value.ok_or(UndecodedError::NoValue)?;
+    let event = decoder.decode(value).map_err(UndecodedError::Value)?;
+    // Order holds per key: an event under another key than its stream's would be folded by another
+    // partition than its neighbours.
+    if event.stream_id().as_bytes() == key { Ok(event) } else { Err(UndecodedError::ForeignKey) }
+}

@@ -1,0 +1,157 @@
+//! What a failed attempt means: whether to try again, and what to say.
+
+use std::fmt;
+
+/// What kind of failure it is, which decides what is done about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureClass {
+    /// The database or the registry is away or full: the same attempt succeeds later.
+    Transient,
+    /// Somebody else holds a lock: the same attempt succeeds soon.
+    Contention,
+    /// The record itself is at fault: no attempt succeeds.
+    Poison,
+    /// Tables or rights are not what this program needs: it succeeds after a deployment.
+    DeployFault,
+    /// This program is at fault.
+    Bug,
+}
+
+impl FailureClass {
+    /// Stable label for metrics and health.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Transient => "transient",
+            Self::Contention => "contention",
+            Self::Poison => "poison",
+            Self::DeployFault => "deploy-fault",
+            Self::Bug => "bug",
+        }
+    }
+}
+
+/// A failure that can be told to operators: its text holds codes and names, never values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What is done about it.
+    pub class: FailureClass,
+    /// Stable name: an SQLSTATE or a kind.
+    pub code: String,
+    /// What was being done, and which constraint or limit stood in the way.
+    pub message: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({} {})", self.message, self.class.label(), self.code)
+    }
+}
+
+impl Failure {
+    /// A failure of a database call; `doing` completes "while ...".
+    pub fn of_database(error: &sqlx::Error, doing: &str) -> Self {
+        let Some(database) = error.as_database_error() else {
+            return Self {
+                class: FailureClass::Transient,
+                code: kind_of(error).to_owned(),
+                message: format!("the database did not answer while {doing}"),
+            };
+        };
+        let code = database.code().unwrap_or_default().into_owned();
+        let constraint =
+            database.constraint().map(|name| format!(" by constraint {name}")).unwrap_or_default();
+        Self {
+            class: class_of(&code),
+            message: format!("the database refused{constraint} while {doing}"),
+            code,
+        }
+    }
+
+    /// The database answered later than it may.
+    pub fn overdue(doing: &str) -> Self {
+        Self {
+            class: FailureClass::Transient,
+            code: "overdue".to_owned(),
+            message: format!("the database did not answer in time while {doing}"),
+        }
+    }
+
+    /// A fold panicked; the panic's text stays in the process' own output, since it may hold values.
+    pub fn panicked() -> Self {
+        Self {
+            class: FailureClass::Bug,
+            code: "panic".to_owned(),
+            message: "the fold panicked".to_owned(),
+        }
+    }
+}
+
+/// Classes of SQLSTATE codes (Postgres manual, appendix A).
+fn class_of(code: &str) -> FailureClass {
+    match code {
+        // serialization failure, deadlock, lock not available, query cancelled by a time-out
+        "40001" | "40P01" | "55P03" | "57014" => FailureClass::Contention,
+        // read only: a primary that became a standby
+        "25006" => FailureClass::Transient,
+        // undefined table, column, function, schema; insufficient privilege; wrong object type
+        "42P01" | "42703" | "42883" | "3F000" | "42501" | "42809" | "42804" | "42P10" => {
+            FailureClass::DeployFault
+        }
+        // time-outs that end the session
+        "25P03" | "25P04" => FailureClass::Transient,
+        _ => match code.get(..2) {
+            // connection, authorization, resources, operator intervention, system, database gone
+            Some("08" | "28" | "53" | "57" | "58" | "3D" | "XX") => FailureClass::Transient,
+            // data exceptions and integrity constraints
+            Some("22" | "23" | "44") => FailureClass::Poison,
+            Some("42") => FailureClass::DeployFault,
+            _ => FailureClass::Bug,
+        },
+    }
+}
+
+fn kind_of(error: &sqlx::Error) -> &'static str {
+    match error {
+        sqlx::Error::Io(_) => "io",
+        sqlx::Error::Tls(_) => "tls",
+        sqlx::Error::Protocol(_) => "protocol",
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => "pool",
+        _ => "client",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_have_the_class_that_says_what_to_do() {
+        for (code, class) in [
+            ("08006", FailureClass::Transient),
+            ("53100", FailureClass::Transient),
+            ("57P01", FailureClass::Transient),
+            ("25006", FailureClass::Transient),
+            ("25P04", FailureClass::Transient),
+            ("40P01", FailureClass::Contention),
+            ("55P03", FailureClass::Contention),
+            ("22P05", FailureClass::Poison),
+            ("23514", FailureClass::Poison),
+            ("42703", FailureClass::DeployFault),
+            ("42501", FailureClass::DeployFault),
+            ("P0001", FailureClass::Bug),
+        ] {
+            assert_eq!(class_of(code), class, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_broke_is_transient() {
+        let error = sqlx::Error::Io(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
+        let failure = Failure::of_database(&error, "moving the position");
+        assert_eq!(failure.class, FailureClass::Transient);
+        assert_eq!(
+            failure.to_string(),
+            "the database did not answer while moving the position (transient io)"
+        );
+    }
+}

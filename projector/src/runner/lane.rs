@@ -1,0 +1,452 @@
+//! A lane: one task with one database connection that folds some of the partitions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kafka_io::consumer::Feed;
+use kafka_io::ledger::Ledger;
+use read_models::database::{DatabaseConfig, SessionLimits};
+use sqlx::{Connection as _, PgConnection};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::{sleep_until, timeout};
+
+use super::batch::{self, BatchError, Folded};
+use super::decoding::{Decoded, SharedDecoder};
+use super::failure::{Failure, FailureClass};
+use super::occurrence::{
+    AttemptFailed, BatchFolded, FenceLost, PartitionHalted, ProcessedLog,
+};
+use super::partition::{Partition, Stop, backoff};
+use super::positions::{Move, Scope};
+use super::progress::{PartitionState, Progress};
+use super::{BatchLimits, Projection};
+
+/// What membership asks of a lane.
+pub(super) enum LaneCommand<E> {
+    /// Folds a partition from now on, in place of an earlier assignment of it.
+    Take { feed: Arc<Feed<Decoded<E>>>, ledger: Ledger },
+    /// Gives a partition up and answers once no batch of it is under way.
+    Drop { partition: i32, done: oneshot::Sender<()> },
+    /// The partition cannot be read.
+    Halt { partition: i32, kind: &'static str, reason: String },
+    /// What a schema id means was found out, or cannot be.
+    Schema { schema_id: u32, known: bool },
+}
+
+/// What a lane tells membership.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum LaneNotice {
+    /// The position of this assignment is not where it was left.
+    Fenced { partition: i32, epoch: u64 },
+    /// A record carries a schema id that is not known.
+    UnknownSchema { schema_id: u32 },
+}
+
+/// What a lane works with.
+pub(super) struct LaneSetup<P: Projection> {
+    pub(super) name: String,
+    pub(super) projection: Arc<P>,
+    pub(super) scope: Arc<Scope>,
+    pub(super) database: DatabaseConfig,
+    pub(super) transaction_timeout: Duration,
+    pub(super) lock_timeout: Duration,
+    pub(super) batch: BatchLimits,
+    pub(super) decoder: SharedDecoder<P::Event>,
+    pub(super) progress: Arc<Progress>,
+    pub(super) processed: Arc<ProcessedLog>,
+    pub(super) notices: mpsc::UnboundedSender<LaneNotice>,
+}
+
+/// How to reach a running lane.
+pub(super) struct LaneHandle<E> {
+    pub(super) commands: mpsc::UnboundedSender<LaneCommand<E>>,
+    /// Woken by feeds.
+    pub(super) arrivals: Arc<Notify>,
+    pub(super) task: tokio::task::JoinHandle<()>,
+}
+
+/// Starts a lane. It ends, after the batch under way, when its commands are dropped.
+pub(super) fn start<P: Projection>(setup: LaneSetup<P>) -> LaneHandle<P::Event> {
+    let (commands, inbox) = mpsc::unbounded_channel();
+    let arrivals = Arc::new(Notify::new());
+    let lane = Lane {
+        setup,
+        inbox,
+        arrivals: arrivals.clone(),
+        partitions: BTreeMap::new(),
+        connection: None,
+        away: None,
+        last_fold: None,
+        turn: 0,
+        halted: BTreeSet::new(),
+    };
+    LaneHandle { commands, arrivals, task: tokio::spawn(lane.run()) }
+}
+
+struct Lane<P: Projection> {
+    setup: LaneSetup<P>,
+    inbox: mpsc::UnboundedReceiver<LaneCommand<P::Event>>,
+    arrivals: Arc<Notify>,
+    partitions: BTreeMap<i32, Partition<P::Event>>,
+    connection: Option<PgConnection>,
+    /// The database is away: when it is tried again, after how many attempts, and why.
+    away: Option<(Instant, u32, Failure)>,
+    last_fold: Option<Instant>,
+    /// The partition after which the next turn begins.
+    turn: i32,
+    /// Partitions whose halt has been said.
+    halted: BTreeSet<i32>,
+}
+
+/// What to do next.
+#[derive(Debug, PartialEq, Eq)]
+enum Plan {
+    Fold(Vec<(i32, usize, Move)>),
+    Wait(Option<Instant>),
+}
+
+impl<P: Projection> Lane<P> {
+    async fn run(mut self) {
+        loop {
+            loop {
+                match self.inbox.try_recv() {
+                    Ok(command) => self.execute(command),
+                    Err(mpsc::error::TryRecvError::Empty) => break,
+                    Err(mpsc::error::TryRecvError::Disconnected) => return self.end().await,
+                }
+            }
+            self.take_arrivals();
+            match self.plan(Instant::now()) {
+                Plan::Fold(parts) => self.fold(&parts).await,
+                Plan::Wait(until) => self.wait(until).await,
+            }
+        }
+    }
+
+    async fn end(self) {
+        if let Some(connection) = self.connection {
+            let _ = timeout(Duration::from_secs(1), connection.close()).await;
+        }
+    }
+
+    async fn wait(&mut self, until: Option<Instant>) {
+        let alarm = async {
+            match until {
+                Some(until) => sleep_until(until.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.arrivals.notified() => {}
+            () = alarm => {}
+            command = self.inbox.recv() => {
+                // A closed inbox is seen by the loop.
+                if let Some(command) = command {
+                    self.execute(command);
+                }
+            }
+        }
+    }
+
+    fn execute(&mut self, command: LaneCommand<P::Event>) {
+        match command {
+            LaneCommand::Take { feed, ledger } => {
+                let partition = feed.partition();
+                let now = Instant::now();
+                self.setup.progress.assigned(partition, ledger.position(), now);
+                self.halted.remove(&partition);
+                self.partitions.insert(partition, Partition::new(feed, ledger));
+            }
+            LaneCommand::Drop { partition, done } => {
+                self.partitions.remove(&partition);
+                self.setup.progress.released(partition);
+                let _ = done.send(());
+            }
+            LaneCommand::Halt { partition, kind, reason } => {
+                if let Some(held) = self.partitions.get_mut(&partition) {
+                    held.halt(kind, reason, None);
+                }
+                self.observe(partition);
+            }
+            LaneCommand::Schema { schema_id, known } => self.schema(schema_id, known),
+        }
+    }
+
+    fn schema(&mut self, schema_id: u32, known: bool) {
+        let decoder = self.setup.decoder.load_full();
+        let asking: Vec<i32> = self
+            .partitions
+            .iter()
+            .filter(|(_, held)| held.stop() == Some(&Stop::Asking { schema_id }))
+            .map(|(id, _)| *id)
+            .collect();
+        for partition in asking {
+            if let Some(held) = self.partitions.get_mut(&partition) {
+                if known {
+                    held.decode_again(&decoder, Instant::now());
+                } else {
+                    let reason = format!("the registry knows no schema with id {schema_id}");
+                    held.halt("unknown-schema-id", reason, None);
+                }
+            }
+            self.observe(partition);
+        }
+    }
+
+    fn take_arrivals(&mut self) {
+        let now = Instant::now();
+        self.partitions.retain(|_, held| !held.has_ended());
+        let mut changed = Vec::new();
+        for (partition, held) in &mut self.partitions {
+            let (waiting, stopped) = (held.len(), held.stop().is_some());
+            held.take_arrivals(now);
+            if held.stop().is_some() != stopped || (waiting == 0 && held.len() > 0) {
+                changed.push(*partition);
+            }
+        }
+        for partition in changed {
+            self.observe(partition);
+        }
+    }
+
+    /// Full partitions alone, in turns; what is smaller together, when it is due.
+    fn plan(&self, now: Instant) -> Plan {
+        if let Some((until, ..)) = self.away.as_ref().filter(|(until, ..)| *until > now) {
+            return Plan::Wait(Some(*until));
+        }
+        let limits = &self.setup.batch;
+        let turns = self.partitions.range(self.turn + 1..).chain(self.partitions.range(..=self.turn));
+        let ready: Vec<_> = turns.filter(|(_, held)| held.can_fold(now)).collect();
+        let due = self.due(now, ready.iter().filter_map(|(_, held)| held.oldest()).min());
+        let is_overdue = due.is_some_and(|due| due + limits.age * 8 <= now);
+        let full = ready.iter().find(|(_, held)| held.is_full(limits) || held.is_alone());
+        if let Some((id, held)) = full.filter(|_| !is_overdue) {
+            return Plan::Fold(part(**id, held, limits.records, limits).into_iter().collect());
+        }
+        match due {
+            Some(due) if due <= now => Plan::Fold(together(&ready, limits)),
+            due => {
+                let resumes = self.partitions.values().filter_map(Partition::resumes_at);
+                Plan::Wait(due.into_iter().chain(resumes).min())
+            }
+        }
+    }
+
+    /// When records that arrived at `oldest` are folded: at once after a pause, else so that folds
+    /// are at least the batch age apart.
+    fn due(&self, now: Instant, oldest: Option<Instant>) -> Option<Instant> {
+        let oldest = oldest?;
+        let next = self.last_fold.map_or(now, |last| last + self.setup.batch.age);
+        Some(oldest.max(next))
+    }
+
+    async fn fold(&mut self, parts: &[(i32, usize, Move)]) {
+        let started = Instant::now();
+        self.last_fold = Some(started);
+        self.turn = parts.last().map_or(self.turn, |(id, ..)| *id);
+        let outcome = self.attempt(parts).await;
+        match outcome {
+            Ok(folded) => self.folded(parts, folded, started.elapsed()),
+            Err(error) => self.failed(parts, error),
+        }
+        for (partition, ..) in parts {
+            self.observe(*partition);
+        }
+    }
+
+    async fn attempt(&mut self, parts: &[(i32, usize, Move)]) -> Result<Folded, BatchError> {
+        let setup = &self.setup;
+        // The server ends a transaction by itself after the time-out; this is for a server that
+        // does nothing by itself any more.
+        let patience = setup.transaction_timeout + Duration::from_secs(2);
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => connect(setup, patience).await.map_err(BatchError::Failed)?,
+        };
+        let moves: Vec<Move> = parts.iter().map(|(_, _, moved)| *moved).collect();
+        let batch: Vec<_> = parts
+            .iter()
+            .filter_map(|(id, count, _)| Some(self.partitions.get(id)?.records(*count)))
+            .flatten()
+            .collect();
+        let fold = batch::fold(&mut connection, &*setup.projection, &setup.scope, &moves, &batch);
+        match timeout(patience, fold).await {
+            Ok(Err(BatchError::Failed(failure))) if leaves_connection_unsound(&failure) => {
+                batch::discard(connection);
+                Err(BatchError::Failed(failure))
+            }
+            Ok(outcome) => {
+                self.connection = Some(connection);
+                outcome
+            }
+            Err(_) => {
+                batch::discard(connection);
+                Err(BatchError::Failed(Failure::overdue("folding a batch")))
+            }
+        }
+    }
+
+    fn folded(&mut self, parts: &[(i32, usize, Move)], folded: Folded, took: Duration) {
+        let now = Instant::now();
+        self.away = None;
+        let scope = &self.setup.scope;
+        for (id, count, moved) in parts {
+            if let Some(held) = self.partitions.get_mut(id) {
+                let records = held.folded(*count, moved, now);
+                self.setup.processed.log(scope, &records);
+            }
+        }
+        BatchFolded { scope, folded, took }.emit();
+    }
+
+    fn failed(&mut self, parts: &[(i32, usize, Move)], error: BatchError) {
+        let [(id, count, _)] = parts else { return self.failed_together(parts, error) };
+        let (setup, now) = (&self.setup, Instant::now());
+        let Some(held) = self.partitions.get_mut(id) else { return };
+        match error {
+            BatchError::Fenced => {
+                held.fenced();
+                FenceLost { scope: &setup.scope, partition: *id, position: held.position() }.emit();
+                let notice = LaneNotice::Fenced { partition: *id, epoch: held.epoch() };
+                let _ = setup.notices.send(notice);
+            }
+            BatchError::Retired => {
+                held.halt("generation-retired", "another generation serves now".to_owned(), None);
+            }
+            BatchError::IdReused { offset, .. } => {
+                let reason = "the client's id was used before with another body";
+                held.narrow_to(offset, "id-reused", reason);
+            }
+            BatchError::Failed(failure) => {
+                AttemptFailed { scope: &setup.scope, failure: &failure }.emit();
+                match failure.class {
+                    FailureClass::Poison | FailureClass::Bug => held.narrow(*count, &failure),
+                    FailureClass::Contention | FailureClass::DeployFault => {
+                        held.rest(failure, now, rand_unit());
+                    }
+                    FailureClass::Transient => self.away(failure),
+                }
+            }
+        }
+    }
+
+    /// Several partitions failed together: each is tried alone, unless the database is away for all.
+    fn failed_together(&mut self, parts: &[(i32, usize, Move)], error: BatchError) {
+        if let BatchError::Failed(failure) = &error {
+            AttemptFailed { scope: &self.setup.scope, failure }.emit();
+            if failure.class == FailureClass::Transient {
+                return self.away(failure.clone());
+            }
+        }
+        for (id, ..) in parts {
+            if let Some(held) = self.partitions.get_mut(id) {
+                held.retry_alone();
+            }
+        }
+    }
+
+    fn away(&mut self, failure: Failure) {
+        let attempts = self.away.as_ref().map_or(0, |(_, attempts, _)| attempts + 1);
+        let until = Instant::now() + backoff(attempts, rand_unit());
+        self.away = Some((until, attempts, failure));
+        for partition in self.partitions.keys().copied().collect::<Vec<_>>() {
+            self.observe(partition);
+        }
+    }
+
+    fn observe(&mut self, partition: i32) {
+        let Some(held) = self.partitions.get(&partition) else { return };
+        if let Some(Stop::Asking { schema_id }) = held.stop() {
+            let _ = self.setup.notices.send(LaneNotice::UnknownSchema { schema_id: *schema_id });
+        }
+        let state = match (held.stop(), &self.away) {
+            (Some(Stop::Halted { kind, reason, offset }), _) => {
+                if self.halted.insert(partition) {
+                    PartitionHalted { scope: &self.setup.scope, partition, kind, reason, offset: *offset }
+                        .emit();
+                }
+                PartitionState::Halted {
+                    kind: kind.clone(),
+                    reason: reason.clone(),
+                    offset: *offset,
+                }
+            }
+            (_, Some((_, _, failure))) if held.len() > 0 => retrying(failure),
+            (Some(Stop::Resting { failure, .. }), _) => retrying(failure),
+            (Some(Stop::Fenced), _) => PartitionState::Retrying {
+                reason: "the position was moved by somebody else and is read again".to_owned(),
+            },
+            (Some(Stop::Asking { schema_id }), _) => PartitionState::Retrying {
+                reason: format!("the registry is asked for schema id {schema_id}"),
+            },
+            (None, _) => PartitionState::Folding,
+        };
+        let (position, oldest) = (held.position(), held.oldest_log_time_ms());
+        self.setup.progress.observe(partition, position, oldest, state, Instant::now());
+    }
+}
+
+fn retrying(failure: &Failure) -> PartitionState {
+    PartitionState::Retrying { reason: failure.to_string() }
+}
+
+fn part<E: super::Event>(
+    id: i32,
+    held: &Partition<E>,
+    most: usize,
+    limits: &BatchLimits,
+) -> Option<(i32, usize, Move)> {
+    held.batch(most, limits).map(|(count, moved)| (id, count, moved))
+}
+
+/// As many of the partitions' records as one batch may hold, none of those that are tried alone.
+fn together<E: super::Event>(
+    ready: &[(&i32, &Partition<E>)],
+    limits: &BatchLimits,
+) -> Vec<(i32, usize, Move)> {
+    let mut room = limits.records;
+    let mut parts = Vec::new();
+    for (id, held) in ready.iter().filter(|(_, held)| !held.is_alone()) {
+        if room == 0 {
+            break;
+        }
+        if let Some(part) = part(**id, held, room, limits) {
+            room = room.saturating_sub(part.1);
+            parts.push(part);
+        }
+    }
+    parts
+}
+
+/// Only an answer from the server leaves a session of which everything is known.
+fn leaves_connection_unsound(failure: &Failure) -> bool {
+    matches!(failure.class, FailureClass::Transient | FailureClass::Bug)
+}
+
+async fn connect<P: Projection>(
+    setup: &LaneSetup<P>,
+    patience: Duration,
+) -> Result<PgConnection, Failure> {
+    let doing = "connecting";
+    let limits = SessionLimits {
+        idle_in_transaction: setup.transaction_timeout,
+        transaction: setup.transaction_timeout,
+        lock: setup.lock_timeout,
+        statement: setup.transaction_timeout,
+    };
+    let options = setup.database.session(&setup.name, limits);
+    match timeout(patience, PgConnection::connect_with(&options)).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error)) => Err(Failure::of_database(&error, doing)),
+        Err(_) => Err(Failure::overdue(doing)),
+    }
+}
+
+/// A number from 0 to 1 that spreads retries of several lanes; it need not be random.
+fn rand_unit() -> f64 {
+    let nanos = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |time| time.subsec_nanos());
+    f64::from(nanos % 1000) / 1000.0
+}

@@ -1,0 +1,183 @@
+//! What happens in a runner, each with its log line and its metric.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use read_models::recorded::Recorded;
+use telemetry::Metric;
+
+use super::batch::Folded;
+use super::failure::Failure;
+use super::positions::Scope;
+use super::Event;
+
+/// A batch was committed.
+pub(super) struct BatchFolded<'a> {
+    pub(super) scope: &'a Scope,
+    pub(super) folded: Folded,
+    pub(super) took: Duration,
+}
+
+impl BatchFolded<'_> {
+    pub(super) fn emit(self) {
+        let Folded { events, duplicates, rows } = self.folded;
+        let labels = [self.scope.projection];
+        Metric::ProjectionApplied.counter(&labels).increment(events as u64);
+        Metric::ProjectionDuplicates.counter(&labels).increment(duplicates as u64);
+        Metric::ProjectionRows.counter(&labels).increment(rows);
+        Metric::ProjectionBatch.histogram(&labels).record(self.took.as_secs_f64());
+        Metric::ProjectionBatchRecords.histogram(&labels).record((events + duplicates) as f64);
+        tracing::debug!(
+            projection = self.scope.projection,
+            events,
+            duplicates,
+            rows,
+            took_ms = self.took.as_secs_f64() * 1000.0,
+            "batch folded"
+        );
+    }
+}
+
+/// A position was not where it was left; the batch was rolled back.
+pub(super) struct FenceLost<'a> {
+    pub(super) scope: &'a Scope,
+    pub(super) partition: i32,
+    pub(super) position: i64,
+}
+
+impl FenceLost<'_> {
+    pub(super) fn emit(self) {
+        Metric::ProjectionFenceLost.counter(&[self.scope.projection]).increment(1);
+        tracing::warn!(
+            projection = self.scope.projection,
+            kafka.topic = self.scope.topic,
+            kafka.partition = self.partition,
+            position = self.position,
+            "the position was moved by somebody else; the batch was rolled back"
+        );
+    }
+}
+
+/// An attempt at a batch failed.
+pub(super) struct AttemptFailed<'a> {
+    pub(super) scope: &'a Scope,
+    pub(super) failure: &'a Failure,
+}
+
+impl AttemptFailed<'_> {
+    pub(super) fn emit(self) {
+        let labels = [self.scope.projection, self.failure.class.label()];
+        Metric::ProjectionTransient.counter(&labels).increment(1);
+        tracing::warn!(
+            projection = self.scope.projection,
+            error.class = self.failure.class.label(),
+            error.code = self.failure.code,
+            "{}",
+            self.failure.message
+        );
+    }
+}
+
+/// A partition stands still until somebody acts.
+pub(super) struct PartitionHalted<'a> {
+    pub(super) scope: &'a Scope,
+    pub(super) partition: i32,
+    pub(super) kind: &'a str,
+    pub(super) reason: &'a str,
+    pub(super) offset: Option<i64>,
+}
+
+impl PartitionHalted<'_> {
+    pub(super) fn emit(self) {
+        tracing::error!(
+            projection = self.scope.projection,
+            kafka.topic = self.scope.topic,
+            kafka.partition = self.partition,
+            kafka.offset = self.offset,
+            error.code = self.kind,
+            "the partition is halted: {}",
+            self.reason
+        );
+    }
+}
+
+/// Partitions were taken or given up.
+pub(super) struct MembershipChanged<'a> {
+    pub(super) projection: &'static str,
+    pub(super) change: &'static str,
+    pub(super) partitions: &'a [i32],
+}
+
+impl MembershipChanged<'_> {
+    pub(super) fn emit(self) {
+        Metric::ProjectionRebalances.counter(&[self.projection]).increment(1);
+        tracing::info!(
+            projection = self.projection,
+            partitions = ?self.partitions,
+            "partitions {}",
+            self.change
+        );
+    }
+}
+
+/// The line `processed message`, one for each event up to a rate, then none until the next second.
+#[derive(Debug)]
+pub(super) struct ProcessedLog {
+    per_second: u32,
+    window: Mutex<(Instant, u32)>,
+    unsaid: AtomicU64,
+}
+
+impl ProcessedLog {
+    pub(super) fn new(per_second: u32) -> Self {
+        Self { per_second, window: Mutex::new((Instant::now(), 0)), unsaid: AtomicU64::new(0) }
+    }
+
+    pub(super) fn log<E: Event>(&self, scope: &Scope, records: &[Recorded<E>]) {
+        let lines = self.grant(Instant::now(), records.len());
+        for record in &records[..lines] {
+            tracing::info!(
+                projection = scope.projection,
+                device.id = record.event.stream_id(),
+                event.id = %record.event.event_id(),
+                kafka.topic = scope.topic,
+                kafka.partition = record.partition,
+                kafka.offset = record.position.offset,
+                "Processed message"
+            );
+        }
+    }
+
+    /// How many of `wanted` lines may be written now. What a full second left unsaid is said at the
+    /// beginning of a later one.
+    fn grant(&self, now: Instant, wanted: usize) -> usize {
+        let mut window = self.window.lock();
+        if now.duration_since(window.0) >= Duration::from_secs(1) {
+            *window = (now, 0);
+            let unsaid = self.unsaid.swap(0, Ordering::Relaxed);
+            if unsaid > 0 {
+                tracing::info!(events = unsaid, "processed more messages than are logged one by one");
+            }
+        }
+        let granted = wanted.min(self.per_second.saturating_sub(window.1) as usize);
+        window.1 += granted as u32;
+        self.unsaid.fetch_add((wanted - granted) as u64, Ordering::Relaxed);
+        granted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_granted_up_to_the_rate_and_again_in_the_next_second() {
+        let log = ProcessedLog::new(3);
+        let now = Instant::now();
+        assert_eq!(log.grant(now, 2), 2);
+        assert_eq!(log.grant(now, 5), 1);
+        assert_eq!(log.grant(now, 5), 0);
+        assert_eq!(log.grant(now + Duration::from_secs(1), 5), 3);
+    }
+}

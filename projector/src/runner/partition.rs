@@ -1,0 +1,288 @@
+//! What a lane knows of one partition: plain data, without I/O or clock.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use event_schema::decode::Decoder;
+use kafka_io::consumer::{Delivery, Feed};
+use kafka_io::ledger::{Ledger, LedgerError, Receipt, Remembered};
+use read_models::recorded::Recorded;
+
+use super::decoding::{Decoded, Undecoded, UndecodedError};
+use super::failure::Failure;
+use super::positions::Move;
+use super::{BatchLimits, Event};
+
+/// Why a partition is not being folded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// It is tried again at this time.
+    Resting { until: Instant, failure: Failure },
+    /// The position is not where it was left; it is read again by the owner of membership.
+    Fenced,
+    /// The registry is being asked what this schema id means.
+    Asking { schema_id: u32 },
+    /// It does not move until somebody acts.
+    Halted { kind: String, reason: String, offset: Option<i64> },
+}
+
+struct Held<E> {
+    record: Recorded<E>,
+    identity: Remembered,
+    bytes: usize,
+}
+
+/// One assigned partition.
+pub(super) struct Partition<E> {
+    feed: Arc<Feed<Decoded<E>>>,
+    ledger: Ledger,
+    arrivals: VecDeque<Delivery<Decoded<E>>>,
+    ready: VecDeque<Held<E>>,
+    ready_bytes: usize,
+    oldest: Option<Instant>,
+    blocked: Option<(Box<Undecoded>, Remembered, usize)>,
+    stop: Option<Stop>,
+    attempts: u32,
+    limit: usize,
+    alone: bool,
+}
+
+impl<E: Event> Partition<E> {
+    pub(super) fn new(feed: Arc<Feed<Decoded<E>>>, ledger: Ledger) -> Self {
+        Self {
+            feed,
+            ledger,
+            arrivals: VecDeque::new(),
+            ready: VecDeque::new(),
+            ready_bytes: 0,
+            oldest: None,
+            blocked: None,
+            stop: None,
+            attempts: 0,
+            limit: usize::MAX,
+            alone: false,
+        }
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.feed.epoch()
+    }
+
+    pub(super) fn position(&self) -> i64 {
+        self.ledger.position()
+    }
+
+    pub(super) fn stop(&self) -> Option<&Stop> {
+        self.stop.as_ref()
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.feed.is_closed()
+    }
+
+    /// Whether a batch of this partition is tried without others, because one with others failed.
+    pub(super) fn is_alone(&self) -> bool {
+        self.alone
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// When the oldest record that waits arrived.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.oldest
+    }
+
+    /// Log time of the oldest record that is not folded, in milliseconds.
+    pub(super) fn oldest_log_time_ms(&self) -> Option<i64> {
+        let ready = self.ready.front().map(|held| held.identity.timestamp_ms);
+        ready.or_else(|| self.blocked.as_ref().map(|(_, identity, _)| identity.timestamp_ms))
+    }
+
+    /// Whether enough waits to be folded alone.
+    pub(super) fn is_full(&self, limits: &BatchLimits) -> bool {
+        self.ready.len() >= limits.records.min(self.limit) || self.ready_bytes >= limits.bytes
+    }
+
+    /// Whether there is something to fold and nothing in the way.
+    pub(super) fn can_fold(&self, now: Instant) -> bool {
+        let waits = match &self.stop {
+            None => false,
+            Some(Stop::Resting { until, .. }) => *until > now,
+            Some(Stop::Fenced | Stop::Asking { .. } | Stop::Halted { .. }) => true,
+        };
+        !self.ready.is_empty() && !waits && !self.has_ended()
+    }
+
+    /// When a rest ends.
+    pub(super) fn resumes_at(&self) -> Option<Instant> {
+        match &self.stop {
+            Some(Stop::Resting { until, .. }) if !self.ready.is_empty() => Some(*until),
+            _ => None,
+        }
+    }
+
+    /// Takes what has arrived, up to the first record that cannot be decoded.
+    pub(super) fn take_arrivals(&mut self, now: Instant) {
+        if matches!(self.stop, Some(Stop::Halted { .. } | Stop::Fenced)) {
+            return;
+        }
+        self.feed.take(&mut self.arrivals);
+        while self.blocked.is_none()
+            && let Some(delivery) = self.arrivals.pop_front()
+        {
+            match self.ledger.receive(delivery.identity) {
+                Ok(Receipt::Fresh) => self.hold(delivery, now),
+                Ok(Receipt::Verified | Receipt::Folded) => self.feed.give_back(1, delivery.bytes),
+                Err(error) => return self.halt_on_ledger(&error, delivery.identity.offset),
+            }
+        }
+        self.stop_at_blocked();
+    }
+
+    fn hold(&mut self, delivery: Delivery<Decoded<E>>, now: Instant) {
+        let Delivery { identity, bytes, item } = delivery;
+        match item {
+            Decoded::Event(record) => {
+                self.oldest.get_or_insert(now);
+                self.ready_bytes += bytes;
+                self.ready.push_back(Held { record, identity, bytes });
+            }
+            Decoded::Undecoded(undecoded) => self.blocked = Some((undecoded, identity, bytes)),
+        }
+    }
+
+    /// A record that cannot be decoded stops the partition once everything before it is folded.
+    fn stop_at_blocked(&mut self) {
+        let Some((undecoded, identity, _)) = &self.blocked else { return };
+        if !self.ready.is_empty() || self.stop.is_some() {
+            return;
+        }
+        self.stop = Some(match &undecoded.error {
+            UndecodedError::Value(event_schema::decode::DecodeError::UnknownSchemaId(id)) => {
+                Stop::Asking { schema_id: *id }
+            }
+            error => Stop::Halted {
+                kind: error.kind().to_owned(),
+                reason: error.to_string(),
+                offset: Some(identity.offset),
+            },
+        });
+    }
+
+    /// Decodes the blocking record again, now that the decoder knows more.
+    pub(super) fn decode_again(&mut self, decoder: &Decoder<E>, now: Instant) {
+        let Some((mut undecoded, identity, bytes)) = self.blocked.take() else { return };
+        self.stop = None;
+        match undecoded.decode_again(decoder) {
+            Ok(record) => {
+                self.hold(Delivery { identity, bytes, item: Decoded::Event(record) }, now);
+                self.take_arrivals(now);
+            }
+            Err(error) => {
+                undecoded.error = error;
+                self.blocked = Some((undecoded, identity, bytes));
+                self.stop_at_blocked();
+            }
+        }
+    }
+
+    /// The first records to fold, at most `most` and within the byte limit but at least one, and
+    /// the move that folding them makes.
+    pub(super) fn batch(&self, most: usize, limits: &BatchLimits) -> Option<(usize, Move)> {
+        let most = most.min(self.limit).min(limits.records);
+        let mut bytes = 0;
+        let fits = |held: &&Held<E>| {
+            bytes += held.bytes;
+            bytes <= limits.bytes
+        };
+        let count = self.ready.iter().take(most).take_while(fits).count().max(1);
+        let last = self.ready.get(count - 1)?.identity;
+        let advance = self.ledger.advance_past(last);
+        Some((count, Move { partition: self.feed.partition(), advance }))
+    }
+
+    pub(super) fn records(&self, count: usize) -> impl Iterator<Item = &Recorded<E>> {
+        self.ready.iter().take(count).map(|held| &held.record)
+    }
+
+    /// Accounts for a committed batch and returns its records.
+    pub(super) fn folded(&mut self, count: usize, moved: &Move, now: Instant) -> Vec<Recorded<E>> {
+        let mut bytes = 0;
+        let records = self
+            .ready
+            .drain(..count)
+            .map(|held| {
+                bytes += held.bytes;
+                held.record
+            })
+            .collect();
+        self.ledger.advanced(moved.advance);
+        self.ready_bytes -= bytes;
+        self.feed.give_back(count, bytes);
+        self.oldest = (!self.ready.is_empty()).then_some(now);
+        self.limit = self.limit.saturating_mul(2);
+        (self.stop, self.attempts, self.alone) = (None, 0, false);
+        self.stop_at_blocked();
+        records
+    }
+
+    /// The batch failed together with other partitions' records: it is tried without them.
+    pub(super) fn retry_alone(&mut self) {
+        self.alone = true;
+    }
+
+    /// The position is not where it was left.
+    pub(super) fn fenced(&mut self) {
+        self.stop = Some(Stop::Fenced);
+    }
+
+    /// The batch failed for a reason that passes: rests, longer each time.
+    pub(super) fn rest(&mut self, failure: Failure, now: Instant, jitter: f64) {
+        let rest = backoff(self.attempts, jitter);
+        self.attempts += 1;
+        self.stop = Some(Stop::Resting { until: now + rest, failure });
+    }
+
+    /// One of the first `count` records is at fault: halves the batch until it is found, then halts
+    /// before it.
+    pub(super) fn narrow(&mut self, count: usize, failure: &Failure) {
+        if count > 1 {
+            self.limit = count / 2;
+            return;
+        }
+        let offset = self.ready.front().map(|held| held.identity.offset);
+        self.halt(&failure.code, failure.to_string(), offset);
+    }
+
+    /// The record at `offset` is at fault: folds those before it, then halts before it.
+    pub(super) fn narrow_to(&mut self, offset: i64, kind: &str, reason: &str) {
+        let before = self.ready.iter().take_while(|held| held.identity.offset < offset).count();
+        if before > 0 {
+            self.limit = before;
+            return;
+        }
+        self.halt(kind, reason.to_owned(), Some(offset));
+    }
+
+    /// Does not move until somebody acts.
+    pub(super) fn halt(&mut self, kind: &str, reason: String, offset: Option<i64>) {
+        self.stop = Some(Stop::Halted { kind: kind.to_owned(), reason, offset });
+    }
+
+    fn halt_on_ledger(&mut self, error: &LedgerError, offset: i64) {
+        self.halt(error.kind(), error.to_string(), Some(offset));
+    }
+}
+
+/// 50 ms doubling to 5 s, between half and the whole of it.
+pub(super) fn backoff(attempts: u32, jitter: f64) -> Duration {
+    let ceiling = Duration::from_millis(50).saturating_mul(1 << attempts.min(7));
+    ceiling.min(Duration::from_secs(5)).mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
+}
+
+#[cfg(test)]
+#[path = "partition_tests.rs"]
+mod tests;

@@ -1,0 +1,142 @@
+//! Positions in Postgres: where each partition stands, and the fence.
+
+use std::collections::BTreeMap;
+
+use kafka_io::ledger::{Advance, Ledger, Remembered};
+use sqlx::PgConnection;
+
+/// Which positions a runner moves: one build of one projection over one life of a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Scope {
+    pub(super) projection: &'static str,
+    pub(super) generation: i32,
+    pub(super) topic: String,
+    pub(super) epoch: i32,
+    /// Who moves them, for operators.
+    pub(super) owner: String,
+}
+
+/// The move of one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Move {
+    pub(super) partition: i32,
+    pub(super) advance: Advance,
+}
+
+/// The generation that serves.
+pub(super) async fn active_generation(
+    connection: &mut PgConnection,
+    projection: &str,
+) -> Result<Option<i32>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT generation FROM generations WHERE projection = $1 AND state = 'active'",
+    )
+    .bind(projection)
+    .fetch_optional(connection)
+    .await
+}
+
+/// Gives partitions that have no position yet the position 0.
+pub(super) async fn ensure(
+    connection: &mut PgConnection,
+    scope: &Scope,
+    partitions: i32,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO positions (projection, generation, topic, epoch, partition)
+         SELECT $1, $2, $3, $4, partition FROM generate_series(0, $5 - 1) AS partition
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(scope.projection)
+    .bind(scope.generation)
+    .bind(&scope.topic)
+    .bind(scope.epoch)
+    .bind(partitions)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// The ledgers that begin where the partitions stand. One without a position is missing.
+pub(super) async fn load(
+    connection: &mut PgConnection,
+    scope: &Scope,
+    partitions: &[i32],
+) -> Result<BTreeMap<i32, Ledger>, sqlx::Error> {
+    let rows: Vec<(i32, i64, Option<Vec<u8>>)> = sqlx::query_as(
+        "SELECT partition, next_offset, last_record FROM positions
+         WHERE projection = $1 AND generation = $2 AND topic = $3 AND epoch = $4
+           AND partition = ANY($5)",
+    )
+    .bind(scope.projection)
+    .bind(scope.generation)
+    .bind(&scope.topic)
+    .bind(scope.epoch)
+    .bind(partitions)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(partition, next_offset, last)| {
+            let last = last.as_deref().and_then(Remembered::from_bytes);
+            (partition, Ledger::new(next_offset, last))
+        })
+        .collect())
+}
+
+/// Moves positions from exactly where their records begin, locked in the order of partitions.
+/// Returns how many moved; fewer than asked means that the fence is lost.
+pub(super) async fn advance(
+    connection: &mut PgConnection,
+    scope: &Scope,
+    moves: &[Move],
+) -> Result<usize, sqlx::Error> {
+    let column = |value: fn(&Move) -> i64| moves.iter().map(value).collect::<Vec<_>>();
+    let partitions: Vec<i32> = moves.iter().map(|m| m.partition).collect();
+    let last: Vec<Vec<u8>> = moves.iter().map(|m| m.advance.last.to_bytes().to_vec()).collect();
+    let moved = sqlx::query(
+        "WITH batch AS (
+             SELECT * FROM UNNEST($6::int[], $7::bigint[], $8::bigint[], $9::bytea[], $10::bigint[])
+                 AS b(partition, floor, next_offset, last_record, log_time_ms)
+         ), locked AS (
+             SELECT p.partition FROM positions p JOIN batch b USING (partition)
+             WHERE p.projection = $1 AND p.generation = $2 AND p.topic = $3 AND p.epoch = $4
+             ORDER BY p.partition FOR UPDATE OF p
+         )
+         UPDATE positions p
+         SET next_offset = b.next_offset, last_record = b.last_record, owner = $5,
+             last_log_time = to_timestamp(b.log_time_ms / 1000.0)
+         FROM batch b JOIN locked l USING (partition)
+         WHERE p.projection = $1 AND p.generation = $2 AND p.topic = $3 AND p.epoch = $4
+           AND p.partition = b.partition AND p.next_offset = b.floor",
+    )
+    .bind(scope.projection)
+    .bind(scope.generation)
+    .bind(&scope.topic)
+    .bind(scope.epoch)
+    .bind(&scope.owner)
+    .bind(partitions)
+    .bind(column(|m| m.advance.from))
+    .bind(column(|m| m.advance.to))
+    .bind(last)
+    .bind(column(|m| m.advance.last.timestamp_ms))
+    .execute(connection)
+    .await?;
+    Ok(usize::try_from(moved.rows_affected()).unwrap_or(usize::MAX))
+}
+
+/// Locks the generation's row against promotion until the transaction ends, and says whether the
+/// generation is still to be folded.
+pub(super) async fn generation_is_folded(
+    connection: &mut PgConnection,
+    scope: &Scope,
+) -> Result<bool, sqlx::Error> {
+    let state: Option<String> = sqlx::query_scalar(
+        "SELECT state FROM generations WHERE projection = $1 AND generation = $2 FOR SHARE",
+    )
+    .bind(scope.projection)
+    .bind(scope.generation)
+    .fetch_optional(connection)
+    .await?;
+    Ok(state.is_some_and(|state| state != "retired"))
+}
