@@ -2,6 +2,7 @@
 
 pub mod decode;
 pub mod device;
+pub mod header;
 pub mod schema;
 
 mod wire;

@@ -51,6 +51,14 @@ impl Schema {
         }
     }
 
+    /// The CloudEvents `type` of the record: `<context>.<aggregate>.<fact>.v<n>`. The number rises
+    /// with a breaking change, hence with a new record, not with a version of a record.
+    pub fn event_type(self) -> &'static str {
+        match self {
+            Self::DeviceEventReportedV1 => "millrace.device.event-reported.v1",
+        }
+    }
+
     /// The registry's subject on a topic (`TopicRecordNameStrategy`).
     pub fn subject(self, topic: &str) -> String {
         format!("{topic}-{}", self.record_name())
