@@ -134,6 +134,9 @@ table! {
     /// Body size.
     HTTP_MAX_BODY = number("MILLRACE_HTTP_MAX_BODY_BYTES", "1048576", 1024, 67_108_864,
         "largest body of a request");
+    /// The front door.
+    URL = text("MILLRACE_URL", Some("http://127.0.0.1:8000"),
+        "the front door, for scripts and tests that share these variables; no process reads it");
     /// Shutdown budget.
     DRAIN_TIMEOUT = millis("MILLRACE_DRAIN_TIMEOUT_MS", "10000", 0, 300_000,
         "how long a stopping process may take to finish what it has begun");
@@ -184,6 +187,24 @@ table! {
     /// Clocks of devices.
     OCCURRED_AT_MAX_AHEAD = millis("MILLRACE_OCCURRED_AT_MAX_AHEAD_MS", "300000", 0, 86_400_000,
         "how far ahead of our clock an event may say that it happened");
+    /// Connections of reads.
+    QUERY_API_CONNECTIONS = number("MILLRACE_QUERY_API_CONNECTIONS", "4", 1, 64,
+        "database connections of query-api that answer reads");
+    /// Queue of reads.
+    QUERY_API_QUEUED_READS = number("MILLRACE_QUERY_API_MAX_QUEUED_READS", "1024", 1, 65_536,
+        "reads that may wait for a database connection; one more is answered 503");
+    /// Time of a read.
+    QUERY_API_READ_TIMEOUT = millis("MILLRACE_QUERY_API_READ_TIMEOUT_MS", "2000", 10, 60_000,
+        "how long a read may take in the database, its place in the queue included");
+    /// Longest wait for a position.
+    QUERY_API_MAX_WAIT = millis("MILLRACE_QUERY_API_MAX_WAIT_MS", "5000", 0, 20_000,
+        "longest wait that a read with a consistency token may ask for");
+    /// Usual wait for a position.
+    QUERY_API_DEFAULT_WAIT = millis("MILLRACE_QUERY_API_DEFAULT_WAIT_MS", "2000", 0, 20_000,
+        "how long a read with a consistency token waits unless it asks for another time");
+    /// Waiting reads.
+    QUERY_API_WAITING_READS = number("MILLRACE_QUERY_API_MAX_WAITING_READS", "1024", 1, 65_536,
+        "reads that may wait for a position; one more is answered 503");
     /// Fold lanes.
     PROJECTOR_LANES = number("MILLRACE_PROJECTOR_LANES", "2", 1, 64,
         "lanes of a projection: tasks, each with one database connection, that fold partitions side by side");

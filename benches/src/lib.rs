@@ -1,1 +1,0 @@
-//! Ratio benchmarks: each subject against a baseline measured in the same run.
