@@ -1,4 +1,9 @@
 //! Everything of the Makefile that has an `if`: the local stack, the deploy steps and the gates.
 #![allow(clippy::print_stdout, reason = "a tool for terminals")]
 
+pub mod checkout;
+pub mod deploy;
+pub mod dev_token;
+pub mod first_event;
 pub mod stack;
+pub mod up;

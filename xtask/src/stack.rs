@@ -1,25 +1,32 @@
-//! The local stack: real Kafka, registry, Postgres and Redis as plain processes under one directory.
+//! The local stack: real Kafka, registry, Postgres, Redis and nginx, and our processes, as plain
+//! processes under one directory.
 
-use std::path::Path;
-use std::process::Child;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::{Context, Result, bail};
+use settings::Prefix;
 
 use self::local_dir::LocalDir;
 use self::parts::Parts;
 use self::ports::Ports;
 use self::process::{Process, Tier};
 use self::record::Record;
+use self::scale::Scale;
+use crate::deploy;
 
-pub mod environment;
 pub mod local_dir;
+pub mod parts;
 pub mod ports;
+pub mod scale;
+pub mod service;
 
+mod environment;
 mod holder;
 mod identity;
 mod kafka;
-mod parts;
+mod nginx;
 mod postgres;
 mod process;
 mod ready;
@@ -27,148 +34,227 @@ mod record;
 mod redis;
 mod registry;
 mod service_user;
+mod status;
 mod supervisor;
 mod template;
 
-/// One stack: its directory, its ports, and the parts it is made of.
+/// One stack: its directory, its ports, how many processes it has and the parts it is made of.
 #[derive(Debug)]
 pub struct Stack {
     local: LocalDir,
     ports: Ports,
+    scale: Scale,
     parts: Parts,
-}
-
-/// A process that a start brought up or found running.
-struct Started<'a> {
-    process: &'a Process,
-    child: Option<Child>,
+    /// Held while this call changes the stack, so that two do not start the same process.
+    _lock: File,
 }
 
 impl Stack {
-    /// A stack under `dir` (relative to the checkout, or absolute) with all ports moved by the offset.
-    pub fn new(dir: &Path, port_offset: u16) -> Result<Self> {
-        let local = LocalDir::find(dir)?;
+    /// A stack in a directory, with all ports moved by the offset. Fetches the parts if nobody has,
+    /// and waits for another call that changes the same stack.
+    ///
+    /// # Errors
+    /// The directory cannot be written or the parts cannot be fetched.
+    pub fn new(local: LocalDir, ports: Ports, scale: Scale) -> Result<Self> {
         local.create()?;
+        let lock = lock(&local)?;
         let parts = Parts::fetch(&local)?;
-        Ok(Self { local, ports: Ports::new(port_offset)?, parts })
+        Ok(Self { local, ports, scale, parts, _lock: lock })
     }
 
-    /// Brings up what does not run of Kafka, registry, Postgres and Redis, and writes `.local/env`.
+    /// Brings up what does not run of Kafka, registry, Postgres and Redis, and writes the env file.
+    ///
+    /// # Errors
+    /// A port is held by others, or a part does not come up: each is named, with the end of its log.
     pub fn up_infrastructure(&self) -> Result<()> {
-        let processes = vec![
+        let processes = [
             postgres::process(self)?,
             kafka::process(self)?,
             registry::process(self)?,
             redis::process(self)?,
         ];
-        let running = self.clear_the_way(&processes)?;
-        self.bring_up(&processes, &running)?;
+        self.bring_up(&processes)?;
         block_on(postgres::provision(self))?;
-        environment::write(self, &environment::variables(self))
+        environment::write(self)
     }
 
-    /// Ends what runs with other settings than wanted, and refuses if a port is held by others.
-    /// Returns the names of those that go on running.
-    fn clear_the_way(&self, processes: &[Process]) -> Result<Vec<String>> {
-        let (unchanged, others): (Vec<_>, Vec<_>) = Record::all(&self.local)?
+    /// Runs the deploy steps: tables, topics, schemas.
+    ///
+    /// # Errors
+    /// A step fails; those before it are done.
+    pub fn deploy(&self) -> Result<()> {
+        let database_url = postgres::url(self, postgres::OWNER);
+        let prefix = Prefix::default();
+        block_on(async {
+            deploy::migrate(&database_url, &prefix).await?;
+            deploy::topics(&environment::brokers(self), &database_url, &prefix).await?;
+            deploy::schemas(&environment::registry_url(self), &database_url, &prefix).await
+        })
+    }
+
+    /// Brings up what does not run of our processes and the front door, and ends those that the
+    /// scale no longer asks for.
+    ///
+    /// # Errors
+    /// As for the infrastructure; also a binary that was not built.
+    pub fn up_services(&self) -> Result<()> {
+        let mut processes = service::processes(self)?;
+        processes.push(nginx::process(self)?);
+        let surplus: Vec<Record> = Record::all(&self.local)?
             .into_iter()
-            .filter(|record| processes.iter().any(|process| process.name == record.name))
-            .partition(|record| {
-                record.identity.lives()
-                    && processes.iter().any(|process| {
-                        process.name == record.name && process.fingerprint() == record.fingerprint
-                    })
+            .filter(|record| record.tier == Tier::Service)
+            .filter(|record| processes.iter().all(|process| process.name != record.name))
+            .collect();
+        supervisor::stop(&self.local, &surplus);
+        self.bring_up(&processes)
+    }
+
+    /// Where clients reach the front door.
+    pub fn front_door(&self) -> String {
+        environment::front_door(self)
+    }
+
+    /// The sourceable file of addresses, passwords and a token, relative to the checkout if it can.
+    pub fn env_file(&self) -> PathBuf {
+        let path = self.local.env();
+        path.strip_prefix(&self.local.checkout).map(Path::to_owned).unwrap_or(path)
+    }
+
+    /// Starts the processes that do not run as wanted, side by side, and waits until all serve.
+    fn bring_up(&self, processes: &[Process]) -> Result<()> {
+        let running = self.clear_the_way(processes)?;
+        let faults: Vec<String> = thread::scope(|scope| {
+            let run = |process: &Process| self.run(process, running.contains(&process.name));
+            let handles: Vec<_> =
+                processes.iter().map(|process| scope.spawn(move || run(process))).collect();
+            let results = handles.into_iter().map(|handle| {
+                handle.join().unwrap_or_else(|_| bail!("a thread that starts a process panicked"))
             });
-        for record in others.iter().filter(|record| record.identity.lives()) {
-            println!("{} runs with other settings and is started anew", record.name);
-        }
-        supervisor::stop(&self.local, &others);
-        let running: Vec<String> = unchanged.into_iter().map(|record| record.name).collect();
-        self.refuse_taken_ports(processes, &running)?;
-        Ok(running)
-    }
-
-    fn refuse_taken_ports(&self, processes: &[Process], running: &[String]) -> Result<()> {
-        let taken: Vec<String> = processes
-            .iter()
-            .filter(|process| !running.contains(&process.name))
-            .flat_map(|process| process.ports.iter().map(move |port| (process, *port)))
-            .filter_map(|(process, port)| match holder::of(port) {
-                holder::Port::Free => None,
-                holder::Port::Taken(by) => {
-                    Some(format!("port {port} for {} is taken by {by}", process.name))
-                }
-            })
-            .collect();
-        if !taken.is_empty() {
-            bail!(
-                "{}\nend what holds them, or choose other ports for the whole stack: make up PORT_OFFSET=100",
-                taken.join("\n")
-            );
-        }
-        Ok(())
-    }
-
-    /// Starts the processes that do not run, side by side, and waits until all serve.
-    fn bring_up(&self, processes: &[Process], running: &[String]) -> Result<()> {
-        let results: Vec<Result<()>> = thread::scope(|scope| {
-            let handles: Vec<_> = processes
-                .iter()
-                .map(|process| {
-                    scope.spawn(move || {
-                        let started = self.start(process, running.contains(&process.name))?;
-                        self.await_ready(started)
-                    })
-                })
-                .collect();
-            handles
-                .into_iter()
-                .map(|handle| handle.join().unwrap_or_else(|_| bail!("a starting thread panicked")))
-                .collect()
+            results.filter_map(|result| Some(format!("{:#}", result.err()?))).collect()
         });
-        let faults: Vec<String> = results
-            .into_iter()
-            .filter_map(|result| result.err().map(|error| format!("{error:#}")))
-            .collect();
         if !faults.is_empty() {
             bail!("{}", faults.join("\n"));
         }
         Ok(())
     }
 
-    fn start<'a>(&self, process: &'a Process, is_running: bool) -> Result<Started<'a>> {
+    fn run(&self, process: &Process, is_running: bool) -> Result<()> {
         if is_running {
-            return Ok(Started { process, child: None });
+            return supervisor::await_ready(&self.local, process, None);
         }
         match process.name.as_str() {
             "kafka" => kafka::prepare(self)?,
             "postgres" => postgres::prepare(self)?,
             "redis" => redis::prepare(self)?,
+            "nginx" => nginx::prepare(self)?,
             _ => {}
         }
-        let child = supervisor::start(&self.local, process)?;
-        Ok(Started { process, child: Some(child) })
+        let mut child = supervisor::start(&self.local, process)?;
+        supervisor::await_ready(&self.local, process, Some(&mut child))?;
+        println!("{} is up", process.name);
+        Ok(())
     }
 
-    fn await_ready(&self, mut started: Started<'_>) -> Result<()> {
-        supervisor::await_ready(&self.local, started.process, started.child.as_mut())?;
-        if started.child.is_some() {
-            println!("{} is up", started.process.name);
+    /// Ends what runs otherwise than wanted, and refuses if a port is held by others. Returns the
+    /// names of those that go on running.
+    fn clear_the_way(&self, processes: &[Process]) -> Result<Vec<String>> {
+        let (mut running, mut outdated) = (Vec::new(), Vec::new());
+        for record in Record::all(&self.local)? {
+            let Some(process) = processes.iter().find(|process| process.name == record.name) else {
+                continue;
+            };
+            let lives = record.identity.lives();
+            if lives && process.fingerprint() == record.fingerprint {
+                running.push(record.name);
+            } else {
+                if lives {
+                    println!("{} is built or set otherwise now and starts anew", record.name);
+                }
+                outdated.push(record);
+            }
         }
-        Ok(())
+        supervisor::stop(&self.local, &outdated);
+        refuse_taken_ports(processes.iter().filter(|process| !running.contains(&process.name)))?;
+        Ok(running)
     }
 }
 
-/// Ends every process of the stack under `dir`, the front door first.
-pub fn down(dir: &Path) -> Result<()> {
-    let local = LocalDir::find(dir)?;
-    let records = Record::all(&local)?;
-    for tier in [Tier::FrontDoor, Tier::Service, Tier::Infrastructure] {
-        let tier: Vec<Record> =
-            records.iter().filter(|record| record.tier == tier).cloned().collect();
-        supervisor::stop(&local, &tier);
+fn refuse_taken_ports<'a>(processes: impl Iterator<Item = &'a Process>) -> Result<()> {
+    let taken: Vec<String> = processes
+        .flat_map(|process| process.ports.iter().map(move |port| (&process.name, *port)))
+        .filter_map(|(name, port)| match holder::of(port) {
+            holder::Port::Free => None,
+            holder::Port::Taken(by) => Some(format!("port {port} for {name} is taken by {by}")),
+        })
+        .collect();
+    if !taken.is_empty() {
+        bail!(
+            "{}\nend what holds them, or move all ports of the stack: make up PORT_OFFSET=100",
+            taken.join("\n")
+        );
     }
     Ok(())
+}
+
+/// Ends every process of the stack, the front door first.
+///
+/// # Errors
+/// The records of what runs cannot be read.
+pub fn down(local: &LocalDir) -> Result<()> {
+    let records = Record::all(local)?;
+    for tier in [Tier::FrontDoor, Tier::Service, Tier::Infrastructure] {
+        let of_tier: Vec<Record> =
+            records.iter().filter(|record| record.tier == tier).cloned().collect();
+        supervisor::stop(local, &of_tier);
+    }
+    if !records.is_empty() {
+        println!(
+            "ended {}",
+            records.iter().map(|record| record.name.as_str()).collect::<Vec<_>>().join(", ")
+        );
+    }
+    Ok(())
+}
+
+/// Ends one process.
+///
+/// # Errors
+/// There is no such process in the stack.
+pub fn stop(local: &LocalDir, name: &str) -> Result<()> {
+    let records = Record::all(local)?;
+    let Some(record) = records.iter().find(|record| record.name == name) else {
+        let names: Vec<_> = records.iter().map(|record| record.name.as_str()).collect();
+        bail!("there is no process {name}, but {}", names.join(", "));
+    };
+    supervisor::stop(local, std::slice::from_ref(record));
+    Ok(())
+}
+
+/// Ends every process and removes everything that the stack has written.
+///
+/// # Errors
+/// Something cannot be removed.
+pub fn reset(local: &LocalDir) -> Result<()> {
+    down(local)?;
+    local.remove()
+}
+
+/// Prints what runs; returns whether all of it lives and serves.
+///
+/// # Errors
+/// The records of what runs cannot be read.
+pub fn status(local: &LocalDir) -> Result<bool> {
+    status::print(local)
+}
+
+fn lock(local: &LocalDir) -> Result<File> {
+    let path = local.run().join("lock");
+    let file = File::create(&path).with_context(|| format!("opening {}", path.display()))?;
+    if file.try_lock().is_err() {
+        println!("waiting for another command that changes this stack");
+        file.lock().with_context(|| format!("locking {}", path.display()))?;
+    }
+    Ok(file)
 }
 
 fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {

@@ -5,16 +5,18 @@ use anyhow::{Context, Result};
 use super::Stack;
 use super::ports::Listener;
 use super::{postgres, registry};
+use crate::dev_token;
 
 /// The variables, in the order in which they are written.
-pub fn variables(stack: &Stack) -> Vec<(String, String)> {
+pub(crate) fn variables(stack: &Stack) -> Result<Vec<(String, String)>> {
     let port = |listener| stack.ports.of(listener);
     let mut variables = vec![
-        ("MILLRACE_URL", format!("http://127.0.0.1:{}", port(Listener::Nginx))),
-        ("KAFKA_BROKERS", format!("127.0.0.1:{}", port(Listener::Kafka))),
+        ("MILLRACE_URL", front_door(stack)),
+        ("KAFKA_BROKERS", brokers(stack)),
         ("SCHEMA_REGISTRY_URL", registry_url(stack)),
         ("DATABASE_URL", postgres::url(stack, postgres::OWNER)),
         ("REDIS_URL", format!("redis://127.0.0.1:{}", port(Listener::Redis))),
+        ("DEV_TOKEN", dev_token::mint()?),
         ("PGHOST", "127.0.0.1".to_owned()),
         ("PGPORT", port(Listener::Postgres).to_string()),
         ("PGUSER", postgres::OWNER.to_owned()),
@@ -29,16 +31,26 @@ pub fn variables(stack: &Stack) -> Vec<(String, String)> {
             (format!("{}_DATABASE_URL", role.to_uppercase()), postgres::url(stack, role))
         }),
     );
-    variables
+    Ok(variables)
+}
+
+/// Where clients reach the front door.
+pub(crate) fn front_door(stack: &Stack) -> String {
+    format!("http://127.0.0.1:{}", stack.ports.of(Listener::Nginx))
+}
+
+/// The broker.
+pub(crate) fn brokers(stack: &Stack) -> String {
+    format!("127.0.0.1:{}", stack.ports.of(Listener::Kafka))
 }
 
 /// The registry's Confluent REST API.
-pub fn registry_url(stack: &Stack) -> String {
+pub(crate) fn registry_url(stack: &Stack) -> String {
     format!("http://127.0.0.1:{}{}", stack.ports.of(Listener::Registry), registry::API_PATH)
 }
 
 /// A text that a shell can source.
-pub fn render(variables: &[(String, String)]) -> String {
+pub(crate) fn render(variables: &[(String, String)]) -> String {
     let lines = variables
         .iter()
         .map(|(name, value)| format!("export {name}='{}'\n", value.replace('\'', r"'\''")));
@@ -48,9 +60,10 @@ pub fn render(variables: &[(String, String)]) -> String {
 }
 
 /// Writes the file.
-pub fn write(stack: &Stack, variables: &[(String, String)]) -> Result<()> {
+pub(crate) fn write(stack: &Stack) -> Result<()> {
     let path = stack.local.env();
-    std::fs::write(&path, render(variables)).with_context(|| format!("writing {}", path.display()))
+    std::fs::write(&path, render(&variables(stack)?))
+        .with_context(|| format!("writing {}", path.display()))
 }
 
 #[cfg(test)]

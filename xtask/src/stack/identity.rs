@@ -49,9 +49,12 @@ impl Identity {
         })
     }
 
-    /// Seconds since the process was started.
+    /// Seconds since the process was started, if it lives.
     pub(crate) fn uptime(&self) -> Option<u64> {
         const TICKS_PER_SECOND: u64 = 100;
+        if !self.lives() {
+            return None;
+        }
         let uptime = fs::read_to_string("/proc/uptime").ok()?;
         let since_boot: f64 = uptime.split_whitespace().next()?.parse().ok()?;
         Some((since_boot as u64).saturating_sub(self.started / TICKS_PER_SECOND))

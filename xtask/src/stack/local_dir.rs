@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+
+use crate::checkout;
 
 /// The checkout and the directory in it under which one stack lives.
 #[derive(Debug, Clone)]
@@ -16,12 +18,8 @@ pub struct LocalDir {
 impl LocalDir {
     /// Finds the checkout above the working directory; `dir` is relative to it or absolute.
     pub fn find(dir: &Path) -> Result<Self> {
-        let here = std::env::current_dir().context("finding the working directory")?;
-        let Some(checkout) = here.ancestors().find(|dir| dir.join("deploy/local/pom.xml").exists())
-        else {
-            bail!("{} is not inside a checkout of the project", here.display());
-        };
-        Ok(Self { checkout: checkout.to_owned(), path: checkout.join(dir) })
+        let checkout = checkout::find()?;
+        Ok(Self { path: checkout.join(dir), checkout })
     }
 
     /// Makes the directories that a start needs.
@@ -30,6 +28,22 @@ impl LocalDir {
             std::fs::create_dir_all(&dir)
                 .with_context(|| format!("creating the directory {}", dir.display()))?;
         }
+        Ok(())
+    }
+
+    /// Removes everything that the stack has written; a stack in a directory below stays.
+    pub(crate) fn remove(&self) -> Result<()> {
+        for dir in [self.run(), self.log(), self.data(), self.conf(), self.bin()] {
+            if dir.exists() {
+                std::fs::remove_dir_all(&dir)
+                    .with_context(|| format!("removing the directory {}", dir.display()))?;
+            }
+        }
+        if self.env().exists() {
+            std::fs::remove_file(self.env()).context("removing the env file")?;
+        }
+        // Fails where another stack lives below it.
+        let _ = std::fs::remove_dir(&self.path);
         Ok(())
     }
 

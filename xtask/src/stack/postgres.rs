@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use settings::Prefix;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::Stack;
@@ -120,6 +121,14 @@ pub(crate) async fn provision(stack: &Stack) -> Result<()> {
             .await
             .context("creating the database")?;
     }
+    // So that an analyst's `SELECT * FROM resources` needs no schema's name.
+    let schema = read_models::database::schema(&Prefix::default());
+    sqlx::query(AssertSqlSafe(format!(
+        "ALTER DATABASE {DATABASE} SET search_path = {schema}, public"
+    )))
+    .execute(&mut postgres)
+    .await
+    .context("setting the search path")?;
     postgres.close().await.context("closing the connection")
 }
 

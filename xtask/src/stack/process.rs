@@ -8,9 +8,12 @@ use std::time::Duration;
 use super::ready::Probe;
 
 /// How a process is asked to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
 pub(crate) enum StopSignal {
     /// SIGTERM.
+    #[default]
     Term,
     /// SIGINT, which Postgres reads as: do not wait for clients.
     Int,
@@ -20,10 +23,21 @@ pub(crate) enum StopSignal {
 
 /// In which order processes start, and in reverse end.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    serde::Serialize,
+    serde::Deserialize,
 )]
 pub(crate) enum Tier {
     /// What our processes stand on.
+    #[default]
     Infrastructure,
     /// Our processes.
     Service,

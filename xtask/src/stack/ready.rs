@@ -5,13 +5,14 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
 use sqlx::{Connection, PgConnection};
 
 /// How long one question may take; the asking is repeated until the process' start budget is spent.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A question that only a process which serves answers.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Probe {
     /// Kafka: which requests do you take?
     Kafka(u16),
@@ -20,7 +21,7 @@ pub(crate) enum Probe {
         /// Its port.
         port: u16,
         /// The path asked for.
-        path: &'static str,
+        path: String,
     },
     /// Postgres: a session that answers a query.
     Postgres(String),

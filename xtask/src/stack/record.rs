@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::identity::Identity;
 use super::local_dir::LocalDir;
 use super::process::{Process, StopSignal, Tier};
+use super::ready::Probe;
 
-/// A started process, as written beside its pid file.
+/// A started process, as written beside its pid file. Any version of this program finds and ends
+/// what another started, so all but the first two fields may be absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
     /// The process' name.
@@ -19,14 +21,22 @@ pub(crate) struct Record {
     /// The process itself.
     pub(crate) identity: Identity,
     /// Where it listens.
+    #[serde(default)]
     pub(crate) ports: Vec<u16>,
+    /// How it is asked whether it serves.
+    #[serde(default)]
+    pub(crate) probe: Option<Probe>,
     /// How it is asked to end.
+    #[serde(default)]
     pub(crate) stop_signal: StopSignal,
     /// Seconds it may take to end.
+    #[serde(default)]
     pub(crate) stop_budget: u64,
     /// Its place in the order.
+    #[serde(default)]
     pub(crate) tier: Tier,
     /// [`Process::fingerprint`] when it was started.
+    #[serde(default)]
     pub(crate) fingerprint: String,
 }
 
@@ -37,6 +47,7 @@ impl Record {
             name: process.name.clone(),
             identity,
             ports: process.ports.clone(),
+            probe: Some(process.probe.clone()),
             stop_signal: process.stop_signal,
             stop_budget: process.stop_budget.as_secs(),
             tier: process.tier,

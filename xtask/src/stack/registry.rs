@@ -43,7 +43,7 @@ pub(crate) fn process(stack: &Stack) -> Result<Process> {
             dir,
         },
         ports: vec![port],
-        probe: Probe::Http { port, path: "/apis/ccompat/v7/subjects" },
+        probe: Probe::Http { port, path: format!("{API_PATH}/subjects") },
         start_budget: Duration::from_secs(60),
         stop_signal: StopSignal::Term,
         stop_budget: Duration::from_secs(15),

@@ -1,0 +1,147 @@
+//! The commands and what each calls.
+
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command as Program, ExitCode};
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand, ValueEnum};
+use settings::Prefix;
+use xtask::stack::local_dir::LocalDir;
+use xtask::stack::ports::Ports;
+use xtask::stack::scale::Scale;
+use xtask::stack::{self, Stack};
+use xtask::{deploy, up};
+
+/// Everything of the Makefile that has an `if`.
+#[derive(Parser)]
+#[command(disable_help_subcommand = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// The directory of the stack, in the checkout or absolute
+    #[arg(long, env = "LOCAL_DIR", default_value = ".local", global = true)]
+    local_dir: PathBuf,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Brings up what does not run, sends a first event and says what to try
+    Up {
+        /// Moves every port of the stack
+        #[arg(long, env = "PORT_OFFSET", default_value_t = 0)]
+        port_offset: u16,
+        /// How many processes, for example projector=2,query-api=2
+        #[arg(long, env = "SCALE", default_value = "")]
+        scale: Scale,
+        /// Only Kafka, registry, Postgres and Redis, and no deploy steps
+        #[arg(long)]
+        infra_only: bool,
+    },
+    /// Ends every process of the stack; data stays
+    Down,
+    /// Ends every process of the stack and removes its data
+    Reset,
+    /// Shows what runs; fails unless all of it is ready
+    Status,
+    /// Ends one process; `up` brings it back
+    Stop {
+        /// Its name, as in the status
+        process: String,
+    },
+    /// Shows the end of the logs
+    Logs {
+        /// One process only
+        process: Option<String>,
+        /// Goes on as lines arrive
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Runs the deploy steps against DATABASE_URL, KAFKA_BROKERS and SCHEMA_REGISTRY_URL
+    Deploy {
+        /// One step only
+        step: Option<Step>,
+        /// The owner of the database
+        #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+        database_url: String,
+        /// The brokers
+        #[arg(long, env = "KAFKA_BROKERS", default_value = "127.0.0.1:9092")]
+        brokers: String,
+        /// The registry's Confluent REST API
+        #[arg(
+            long,
+            env = "SCHEMA_REGISTRY_URL",
+            default_value = "http://127.0.0.1:8085/apis/ccompat/v7"
+        )]
+        registry_url: String,
+        /// The deployment's prefix
+        #[arg(long, env = "MILLRACE_PREFIX", default_value = "", value_parser = prefix)]
+        prefix: Prefix,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Step {
+    Migrate,
+    Topics,
+    Schemas,
+}
+
+fn prefix(text: &str) -> Result<Prefix, String> {
+    Prefix::parse(text).ok_or_else(|| "is no prefix: take a few lower-case letters".to_owned())
+}
+
+impl Arguments {
+    /// Does what was asked; the exit code tells whether all is well.
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let local = LocalDir::find(&self.local_dir)?;
+        match self.command {
+            Command::Up { port_offset, scale, infra_only } => {
+                let stack = Stack::new(local, Ports::new(port_offset)?, scale)?;
+                if infra_only { stack.up_infrastructure()? } else { up::up(&stack)? }
+            }
+            Command::Down => stack::down(&local)?,
+            Command::Reset => stack::reset(&local)?,
+            Command::Status if !stack::status(&local)? => return Ok(ExitCode::FAILURE),
+            Command::Status => {}
+            Command::Stop { process } => stack::stop(&local, &process)?,
+            Command::Logs { process, follow } => logs(&local, process, follow)?,
+            Command::Deploy { step, database_url, brokers, registry_url, prefix } => {
+                let wants = |this| step.is_none_or(|step| step == this);
+                tokio::runtime::Runtime::new()?.block_on(async {
+                    if wants(Step::Migrate) {
+                        deploy::migrate(&database_url, &prefix).await?;
+                    }
+                    if wants(Step::Topics) {
+                        deploy::topics(&brokers, &database_url, &prefix).await?;
+                    }
+                    if wants(Step::Schemas) {
+                        deploy::schemas(&registry_url, &database_url, &prefix).await?;
+                    }
+                    anyhow::Ok(())
+                })?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Becomes `tail`, which knows how to follow files that are replaced.
+fn logs(local: &LocalDir, process: Option<String>, follow: bool) -> Result<()> {
+    const LINES: &str = "100";
+    let mut logs: Vec<PathBuf> = std::fs::read_dir(local.log())
+        .with_context(|| format!("reading {}; has the stack been up?", local.log().display()))?
+        .flatten()
+        .map(|file| file.path())
+        .collect();
+    if let Some(process) = process {
+        logs.retain(|path| *path == local.log_of(&process));
+        if logs.is_empty() {
+            bail!("{process} has written no log");
+        }
+    }
+    logs.sort();
+    let mut tail = Program::new("tail");
+    tail.args(["-n", LINES]).args(follow.then_some("-F")).args(logs);
+    Err(tail.exec()).context("running tail")
+}

@@ -1,0 +1,48 @@
+//! What the role of each process may do, and nothing else.
+
+use anyhow::{Context, Result};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+/// Gives the roles that exist in this cluster exactly their rights on a deployment's schema. The
+/// tables are those of the last migration, so this runs after each.
+pub(super) async fn grant(owner: &mut PgConnection, schema: &str) -> Result<()> {
+    let mut transaction = owner.begin().await.context("beginning the grants")?;
+    for (role, rights) in RIGHTS {
+        let exists: bool =
+            sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)")
+                .bind(role)
+                .fetch_one(&mut *transaction)
+                .await
+                .with_context(|| format!("looking for the role {role}"))?;
+        if !exists {
+            continue;
+        }
+        for right in [FOR_ALL, rights].concat() {
+            let statement = right.replace("{schema}", schema).replace("{role}", role);
+            sqlx::query(AssertSqlSafe(statement.clone()))
+                .execute(&mut *transaction)
+                .await
+                .with_context(|| format!("granting rights: {statement}"))?;
+        }
+    }
+    transaction.commit().await.context("committing the grants")
+}
+
+const FOR_ALL: &[&str] = &[
+    "GRANT USAGE ON SCHEMA {schema} TO {role}",
+    "REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {role}",
+];
+
+const RIGHTS: [(&str, &[&str]); 3] = [
+    ("command_api", &["GRANT SELECT ON topics, schema_ids TO {role}"]),
+    ("query_api", &["GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}"]),
+    (
+        "projector",
+        &[
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role}",
+            "REVOKE INSERT, UPDATE, DELETE ON topics, schema_ids, generations, _sqlx_migrations FROM {role}",
+            // Locking a generation FOR SHARE needs the right to change one of its columns.
+            "GRANT UPDATE (state) ON generations TO {role}",
+        ],
+    ),
+];

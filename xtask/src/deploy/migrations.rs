@@ -1,0 +1,44 @@
+//! The read models' tables.
+
+use std::str::FromStr;
+
+use anyhow::{Context, Result};
+use settings::Prefix;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
+
+use super::grants;
+use crate::checkout;
+
+/// Brings the read models' schema of a deployment up to date, and gives the processes' roles their
+/// rights on it. `database_url` is the owner's.
+///
+/// # Errors
+/// The database cannot be reached, or holds a migration that this checkout has not or has changed.
+pub async fn migrate(database_url: &str, prefix: &Prefix) -> Result<()> {
+    let schema = read_models::database::schema(prefix);
+    let mut owner = connect(database_url, &schema).await?;
+    sqlx::query(AssertSqlSafe(format!("CREATE SCHEMA IF NOT EXISTS {schema}")))
+        .execute(&mut owner)
+        .await
+        .with_context(|| format!("creating the schema {schema}"))?;
+    let directory = checkout::find()?.join("migrations/read-models");
+    let migrator = Migrator::new(directory.as_path())
+        .await
+        .with_context(|| format!("reading {}", directory.display()))?;
+    migrator.run(&mut owner).await.with_context(|| format!("migrating the schema {schema}"))?;
+    grants::grant(&mut owner, &schema).await?;
+    owner.close().await.context("closing the connection")
+}
+
+/// A session in which unqualified names mean the deployment's schema.
+pub(super) async fn connect(database_url: &str, schema: &str) -> Result<PgConnection> {
+    PgConnectOptions::from_str(database_url)
+        .context("reading the database URL")?
+        .application_name("deploy")
+        .options([("search_path", schema)])
+        .connect()
+        .await
+        .context("connecting to the database")
+}

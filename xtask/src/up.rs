@@ -1,0 +1,39 @@
+//! `make up`: the whole stack, a first event, and what to try next.
+
+use anyhow::Result;
+
+use crate::stack::Stack;
+use crate::{dev_token, first_event};
+
+/// Brings up what does not run, deploys what is missing, and shows that it works.
+///
+/// # Errors
+/// Whatever does not come up, by name.
+pub fn up(stack: &Stack) -> Result<()> {
+    stack.up_infrastructure()?;
+    stack.deploy()?;
+    stack.up_services()?;
+    let (url, token) = (stack.front_door(), dev_token::mint()?);
+    let resource = first_event::travel(&url, &token)?;
+    println!(
+        "
+a first event went in and came back: {resource}
+
+  front door  {url}
+  all else    . {env}   (addresses, passwords, DEV_TOKEN)
+
+try, in this directory:
+
+  . {env}
+  curl -s $MILLRACE_URL/events -H \"Authorization: Bearer $DEV_TOKEN\" -H 'Content-Type: application/json' \\
+    -d '{{\"device_id\":\"device-123\",\"payload\":{{\"status\":\"ok\",\"temp_c\":21.5}}}}'
+  curl -s $MILLRACE_URL/resource/device-123 -H \"Authorization: Bearer $DEV_TOKEN\"
+  psql -U appuser -d appdb -c 'SELECT * FROM resources'
+
+a token for device-tester, good for a week:
+
+{token}",
+        env = stack.env_file().display(),
+    );
+    Ok(())
+}
