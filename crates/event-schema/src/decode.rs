@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
+use arc_swap::ArcSwap;
+
+use crate::registry::{FetchError, RegisteredText, Registry};
 use crate::schema::{Family, Schema};
 use crate::wire::{self, FrameError};
 
@@ -96,10 +99,11 @@ pub struct KnownId {
     pub version: i32,
 }
 
-/// Decodes the values of a family's topic by the schema ids it has been told.
-#[derive(Debug, Clone)]
+/// Decodes the values of a family's topic by the schema ids it has been told. One decoder serves
+/// any number of threads.
+#[derive(Debug)]
 pub struct Decoder<E> {
-    ids: BTreeMap<u32, Meaning>,
+    ids: ArcSwap<BTreeMap<u32, Meaning>>,
     family: PhantomData<fn() -> E>,
 }
 
@@ -121,25 +125,53 @@ impl<E: EventFamily> Decoder<E> {
             };
             (id.schema_id, meaning)
         });
-        Self { ids: ids.collect(), family: PhantomData }
+        Self { ids: ArcSwap::from_pointee(ids.collect()), family: PhantomData }
     }
 
     /// The event in a value: of the right record, to the last byte.
     pub fn decode(&self, value: &[u8]) -> Result<E, DecodeError> {
         let (id, mut datum) = wire::split(value)?;
-        let schema = match self.ids.get(&id) {
-            Some(Meaning::Ours(schema)) => *schema,
-            Some(Meaning::NewerVersion(record_name)) => {
-                return Err(DecodeError::NewerVersion { id, record_name });
-            }
-            Some(Meaning::WrongRecord(record_name)) => {
-                return Err(DecodeError::WrongRecord { id, record_name: record_name.clone() });
-            }
-            None => return Err(DecodeError::UnknownSchemaId(id)),
-        };
+        let schema = self.schema(id)?;
         let event = E::read(schema, &mut datum)?;
         if datum.is_empty() { Ok(event) } else { Err(DecodeError::TrailingBytes(datum.len())) }
     }
+
+    /// Asks the registry what an id means, after [`DecodeError::UnknownSchemaId`]; then the value
+    /// can be decoded again. Of the errors, only [`FetchError::UnknownId`] is the value's fault.
+    pub async fn learn(&self, registry: &Registry, id: u32) -> Result<(), FetchError> {
+        let meaning = meaning_of::<E>(&registry.fetch(id).await?);
+        self.ids.rcu(|ids| {
+            let mut ids = BTreeMap::clone(ids);
+            ids.insert(id, meaning.clone());
+            ids
+        });
+        Ok(())
+    }
+
+    fn schema(&self, id: u32) -> Result<Schema, DecodeError> {
+        match self.ids.load().get(&id) {
+            Some(Meaning::Ours(schema)) => Ok(*schema),
+            Some(Meaning::NewerVersion(record_name)) => {
+                Err(DecodeError::NewerVersion { id, record_name })
+            }
+            Some(Meaning::WrongRecord(record_name)) => {
+                Err(DecodeError::WrongRecord { id, record_name: record_name.clone() })
+            }
+            None => Err(DecodeError::UnknownSchemaId(id)),
+        }
+    }
+}
+
+/// A text is one of our schemas when both have the same canonical form, so the same bytes.
+fn meaning_of<E: EventFamily>(registered: &RegisteredText) -> Meaning {
+    let Some(record_name) = registered.record_name() else {
+        return Meaning::WrongRecord("no Avro record".to_owned());
+    };
+    let mut ours = E::FAMILY.schemas().filter(|schema| schema.record_name() == record_name);
+    let same = registered
+        .canonical_form()
+        .and_then(|form| ours.find(|schema| schema.parsed().canonical_form() == form));
+    same.map_or_else(|| other_than_ours::<E>(record_name), Meaning::Ours)
 }
 
 fn other_than_ours<E: EventFamily>(record_name: String) -> Meaning {
@@ -148,3 +180,6 @@ fn other_than_ours<E: EventFamily>(record_name: String) -> Meaning {
         None => Meaning::WrongRecord(record_name),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,7 @@ pub fn encode(event: &DeviceEventReported, schema_id: u32) -> Result<Vec<u8>, En
         occurred_at: event.occurred_at.map(Timestamp::micros),
         payload: &event.payload,
     };
-    let mut value = Vec::with_capacity(length_at_most(event));
+    let mut value = Vec::with_capacity(room(event));
     wire::write_prefix(schema_id, &mut value);
     WRITER.write_ser(&mut value, &record).map_err(EncodeError)?;
     Ok(value)
@@ -47,7 +47,7 @@ pub fn encode(event: &DeviceEventReported, schema_id: u32) -> Result<Vec<u8>, En
 
 /// Room for the value, so that it is written into one allocation: texts and their lengths of at
 /// most 10 bytes each, the hash, the time and the tags.
-fn length_at_most(event: &DeviceEventReported) -> usize {
+pub(crate) fn room(event: &DeviceEventReported) -> usize {
     const FIXED: usize = wire::PREFIX_LENGTH + 2 * 10 + (Hyphenated::LENGTH + 1) + 1 + 34 + 11;
     FIXED + event.device_id.as_str().len() + event.payload.len()
 }

@@ -3,6 +3,7 @@
 pub mod decode;
 pub mod device;
 pub mod header;
+pub mod registry;
 pub mod schema;
 
 mod wire;

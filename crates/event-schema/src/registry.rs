@@ -1,0 +1,193 @@
+//! The schema registry, asked only what an id means that nobody here has seen.
+//!
+//! The cache is ours: an answer holds for ever, a definite "no such id" for half a minute, any
+//! other failure for a second, so that a hiccup of the registry never looks like poison. One id is
+//! asked for by one task at a time; the others wait for its answer.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use schema_registry_converter::async_impl::schema_registry::{SrSettings, get_schema_by_id};
+use schema_registry_converter::error::SRCError;
+use schema_registry_converter::schema_registry_common::{RawError, RegisteredSchema, SchemaType};
+use settings::{Settings, table};
+use tokio::time::Instant;
+
+/// How long a definite "no such id" holds.
+const UNKNOWN_HOLDS: Duration = Duration::from_secs(30);
+/// How long any other failure holds.
+const FAILURE_HOLDS: Duration = Duration::from_secs(1);
+/// Ids remembered before lapsed ones are forgotten.
+const FORGET_ABOVE: usize = 1024;
+/// The Confluent API's code for "no such schema". Other 404s come from a wrong address.
+const SCHEMA_NOT_FOUND: u32 = 40403;
+
+/// How to reach the registry.
+#[derive(Debug, Clone)]
+pub struct RegistryConfig {
+    /// The Confluent REST API.
+    pub url: String,
+    /// Longest time for one answer.
+    pub timeout: Duration,
+}
+
+/// What an id stands for, as registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegisteredText {
+    /// The schema's text.
+    pub text: String,
+    /// Whether it is Avro; registries hold other kinds as well.
+    pub is_avro: bool,
+}
+
+/// Why the registry did not say what an id means.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum FetchError {
+    /// The registry answers, and has no such id: the value that carries it is at fault.
+    #[error("the schema registry knows no schema id {0}")]
+    UnknownId(u32),
+    /// No usable answer; waiting helps, the value is not at fault.
+    #[error("the schema registry did not say what schema id {id} means")]
+    Unavailable {
+        /// The id asked for.
+        id: u32,
+        /// What went wrong.
+        #[source]
+        source: SRCError,
+    },
+}
+
+impl FetchError {
+    /// Whether asking again later may help.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+
+    fn holds(&self) -> Duration {
+        if self.is_transient() { FAILURE_HOLDS } else { UNKNOWN_HOLDS }
+    }
+}
+
+/// The registry's client could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the schema registry's client could not be created")]
+pub struct RegistryConfigError(#[source] SRCError);
+
+/// The registry and what it has said.
+#[derive(Debug)]
+pub struct Registry {
+    settings: SrSettings,
+    slots: Mutex<HashMap<u32, Arc<Slot>>>,
+}
+
+/// What was said of one id; locked by the task that asks.
+type Slot = tokio::sync::Mutex<Option<Answer>>;
+
+#[derive(Debug)]
+struct Answer {
+    result: Result<RegisteredText, FetchError>,
+    /// `None` for ever.
+    until: Option<Instant>,
+}
+
+impl RegistryConfig {
+    /// Reads where the registry is.
+    pub fn from_settings(settings: &mut Settings) -> Self {
+        let url = settings.text(&table::SCHEMA_REGISTRY_URL);
+        if !(url.starts_with("http://") || url.starts_with("https://")) {
+            settings.fault(format!(
+                "{} must begin with http:// or https://",
+                table::SCHEMA_REGISTRY_URL.name
+            ));
+        }
+        Self { url: url.trim_end_matches('/').to_owned(), timeout: Duration::from_secs(2) }
+    }
+}
+
+impl Registry {
+    /// A client; nothing is asked yet.
+    pub fn new(config: &RegistryConfig) -> Result<Self, RegistryConfigError> {
+        let settings = SrSettings::new_builder(config.url.clone())
+            .set_timeout(config.timeout)
+            .no_proxy()
+            .build_with(reqwest::Client::builder().connect_timeout(config.timeout / 2))
+            .map_err(RegistryConfigError)?;
+        Ok(Self { settings, slots: Mutex::default() })
+    }
+
+    /// What an id stands for.
+    pub async fn fetch(&self, id: u32) -> Result<RegisteredText, FetchError> {
+        let slot = self.slot(id);
+        let mut answer = slot.lock().await;
+        if let Some(known) = answer.as_ref().filter(|known| known.holds(Instant::now())) {
+            return known.result.clone();
+        }
+        let result = self.ask(id).await;
+        let until = result.as_ref().err().map(|error| Instant::now() + error.holds());
+        *answer = Some(Answer { result: result.clone(), until });
+        result
+    }
+
+    fn slot(&self, id: u32) -> Arc<Slot> {
+        let mut slots = self.slots.lock();
+        if slots.len() >= FORGET_ABOVE {
+            let now = Instant::now();
+            slots.retain(|_, slot| {
+                // A locked slot is being asked for.
+                slot.try_lock().map_or(true, |a| a.as_ref().is_some_and(|a| a.holds(now)))
+            });
+        }
+        Arc::clone(slots.entry(id).or_default())
+    }
+
+    /// Asks without the converter's own cache, which keeps one bad answer for ever.
+    async fn ask(&self, id: u32) -> Result<RegisteredText, FetchError> {
+        match get_schema_by_id(id, &self.settings).await {
+            Ok(RegisteredSchema { schema, schema_type, .. }) => {
+                Ok(RegisteredText { text: schema, is_avro: schema_type == SchemaType::Avro })
+            }
+            Err(error) if is_not_found(&error) => Err(FetchError::UnknownId(id)),
+            Err(source) => Err(FetchError::Unavailable { id, source }),
+        }
+    }
+}
+
+impl Answer {
+    fn holds(&self, now: Instant) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+}
+
+impl RegisteredText {
+    /// The record's full name, or `None` where the text is no Avro record.
+    pub fn record_name(&self) -> Option<String> {
+        if !self.is_avro {
+            return None;
+        }
+        let schema: serde_json::Value = serde_json::from_str(&self.text).ok()?;
+        let text = |member: &str| schema.get(member).and_then(serde_json::Value::as_str);
+        if text("type") != Some("record") {
+            return None;
+        }
+        let name = text("name")?;
+        match text("namespace").filter(|space| !space.is_empty() && !name.contains('.')) {
+            Some(namespace) => Some(format!("{namespace}.{name}")),
+            None => Some(name.to_owned()),
+        }
+    }
+
+    /// Avro's canonical form, or `None` where the Avro library cannot read the text.
+    pub(crate) fn canonical_form(&self) -> Option<String> {
+        apache_avro::Schema::parse_str(&self.text).ok().map(|schema| schema.canonical_form())
+    }
+}
+
+fn is_not_found(error: &SRCError) -> bool {
+    let answered = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+    answered.is_some_and(|answer: &RawError| answer.error_code == SCHEMA_NOT_FOUND)
+}
+
+#[cfg(test)]
+mod tests;
