@@ -6,22 +6,22 @@ use anyhow::{Context as _, Result};
 use domain::device::{Dedupe, DeviceEventReported, DeviceId};
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer, DefaultProducerContext};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use uuid::Uuid;
 
 /// What a backlog is made of.
 #[derive(Debug, Clone, Copy)]
-pub struct Backlog {
+pub(crate) struct Backlog {
     /// Events in all.
-    pub events: u64,
+    pub(crate) events: u64,
     /// Devices they are spread over, in a fixed pseudo-random order.
-    pub devices: u64,
+    pub(crate) devices: u64,
     /// Of 100 events, how many carry a client's id.
-    pub client_named_percent: u64,
+    pub(crate) client_named_percent: u64,
 }
 
 /// Writes the backlog to the topic and waits until the log has it.
-pub fn write(brokers: &str, topic: &str, schema_id: u32, backlog: Backlog) -> Result<()> {
+pub(crate) fn write(brokers: &str, topic: &str, schema_id: u32, backlog: Backlog) -> Result<()> {
     let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("enable.idempotence", "true")
@@ -65,7 +65,13 @@ fn event(index: u64, backlog: Backlog) -> DeviceEventReported {
 fn payload(index: u64) -> String {
     format!(
         r#"{{"status":"ok","temp_c":{}.{},"battery":{},"firmware":"4.2.{}","position":{{"lat":52.{:06},"lon":13.{:06}}},"uptime_s":{},"note":"{}"}}"#,
-        index % 40, index % 10, index % 100, index % 7, index % 999_983, index % 999_979, index,
+        index % 40,
+        index % 10,
+        index % 100,
+        index % 7,
+        index % 999_983,
+        index % 999_979,
+        index,
         "x".repeat(60)
     )
 }

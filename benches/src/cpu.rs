@@ -16,7 +16,7 @@ fn of_one(pid: u32) -> Option<u64> {
 }
 
 /// What a process and all its living descendants have used, with what they have reaped.
-pub fn of_tree(pid: u32) -> Duration {
+pub(crate) fn of_tree(pid: u32) -> Duration {
     let mut ticks = of_one(pid).unwrap_or_default();
     let mut waiting = children(pid);
     while let Some(child) = waiting.pop() {
@@ -31,6 +31,8 @@ fn children(pid: u32) -> Vec<u32> {
     tasks
         .flatten()
         .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
-        .flat_map(|list| list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<u32>>())
+        .flat_map(|list| {
+            list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<u32>>()
+        })
         .collect()
 }

@@ -1,42 +1,45 @@
 //! Ratio benchmarks: each subject against a baseline measured in the same run.
-#![allow(clippy::print_stdout, reason = "a tool for terminals")]
+//!
+//! Needs a running stack (`make up`) and its variables; `make bench` sees to both. Each figure is
+//! one JSON line.
 
 mod backlog;
+mod child;
 mod cpu;
+mod project;
+mod project_baseline;
+mod report;
+mod world;
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
+#[command(about = "Ratio benchmarks", disable_help_subcommand = true)]
 struct Arguments {
     #[command(subcommand)]
     bench: Bench,
+    /// The stack's directory, where pids are found.
+    #[arg(long, env = "LOCAL_DIR", default_value = ".local", global = true)]
+    directory: PathBuf,
 }
 
 #[derive(Subcommand)]
 enum Bench {
-    /// Writes a backlog only.
-    Backlog {
-        #[arg(long, env = "KAFKA_BROKERS")]
-        brokers: String,
-        #[arg(long, default_value = "events-input")]
-        topic: String,
-        #[arg(long)]
-        schema_id: u32,
-        #[arg(long, default_value_t = 500_000)]
-        events: u64,
-        #[arg(long, default_value_t = 10_000)]
-        devices: u64,
-        #[arg(long, default_value_t = 0)]
-        client_named_percent: u64,
-    },
+    /// Draining a backlog of device events into the read model.
+    Project(project::Project),
+    /// The baseline of `project`, which it starts as a process of its own.
+    #[command(hide = true)]
+    BareLoop(project_baseline::Loop),
 }
 
-fn main() -> Result<()> {
-    match Arguments::parse().bench {
-        Bench::Backlog { brokers, topic, schema_id, events, devices, client_named_percent } => {
-            let backlog = backlog::Backlog { events, devices, client_named_percent };
-            backlog::write(&brokers, &topic, schema_id, backlog)
-        }
+#[tokio::main]
+async fn main() -> Result<()> {
+    let Arguments { bench, directory } = Arguments::parse();
+    match bench {
+        Bench::Project(bench) => project::run(&directory, &bench).await,
+        Bench::BareLoop(bare) => project_baseline::run(bare).await,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use event_schema::registry::RegistryConfig;
 use kafka_io::consumer::{Capacity, ConsumerConfig};
 use kafka_io::topic::{ConsumerGroup, Topic};
 use lifecycle::{HttpConfig, Shutdown};
@@ -42,7 +43,7 @@ impl Config {
         let resource = RunnerConfig {
             consumer: consumer(settings, &prefix, batch),
             database: DatabaseConfig::from_settings(settings, &prefix),
-            registry_url: settings.text(&table::SCHEMA_REGISTRY_URL),
+            registry: RegistryConfig::from_settings(settings),
             lanes: settings.size(&table::PROJECTOR_LANES),
             batch,
             transaction_timeout,

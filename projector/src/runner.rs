@@ -25,7 +25,6 @@ mod partition;
 mod positions;
 mod progress;
 mod publish;
-mod registry_stub;
 mod seen;
 
 use std::future::Future;
@@ -33,6 +32,7 @@ use std::time::Duration;
 
 use domain::device::BodyHash;
 use event_schema::decode::EventFamily;
+use event_schema::registry::RegistryConfig;
 use kafka_io::consumer::ConsumerConfig;
 use kafka_io::topic::Topic;
 use read_models::database::DatabaseConfig;
@@ -88,7 +88,7 @@ pub struct RunnerConfig {
     /// Where its tables are.
     pub database: DatabaseConfig,
     /// The schema registry, asked only for an id that is not known.
-    pub registry_url: String,
+    pub registry: RegistryConfig,
     /// Tasks that fold side by side.
     pub lanes: usize,
     /// When a batch is folded.

@@ -70,9 +70,8 @@ async fn write<P: Projection>(
     let failed = |doing: &'static str| {
         move |error: sqlx::Error| BatchError::Failed(Failure::of_database(&error, doing))
     };
-    let moved = positions::advance(connection, scope, moves)
-        .await
-        .map_err(failed("moving positions"))?;
+    let moved =
+        positions::advance(connection, scope, moves).await.map_err(failed("moving positions"))?;
     if moved != moves.len() {
         return Err(BatchError::Fenced);
     }

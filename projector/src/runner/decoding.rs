@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use domain::Timestamp;
 use event_schema::decode::{DecodeError, Decoder};
 use kafka_io::consumer::{Decode, RecordView};
@@ -11,7 +10,7 @@ use read_models::recorded::{LogPosition, Recorded};
 use super::Event;
 
 /// The decoder that the polling thread and the lanes share.
-pub(super) type SharedDecoder<E> = Arc<ArcSwap<Decoder<E>>>;
+pub(super) type SharedDecoder<E> = Arc<Decoder<E>>;
 
 /// A record as it comes to a lane.
 pub(super) enum Decoded<E> {
@@ -75,7 +74,7 @@ impl<E: Event> Decode for EventDecode<E> {
         let position = LogPosition { epoch: self.epoch, offset: record.offset };
         let log_time = Timestamp::from_millis(record.timestamp_ms);
         let partition = record.partition;
-        match event_of(&self.decoder.load(), record.key, record.value) {
+        match event_of(&self.decoder, record.key, record.value) {
             Ok(event) => Decoded::Event(Recorded { event, partition, position, log_time }),
             Err(error) => Decoded::Undecoded(Box::new(Undecoded {
                 error,

@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use event_schema::decode::{Decoder, KnownId};
-use super::registry_stub::{Lookup, Registry};
+use event_schema::registry::{FetchError, Registry};
 use kafka_io::consumer::{Assignment, Command, Consumer, Feed, Notice};
 use kafka_io::ledger::Ledger;
 use read_models::database::SessionLimits;
@@ -17,7 +16,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::decoding::{Decoded, EventDecode, SharedDecoder};
 use super::lane::{self, LaneCommand, LaneHandle, LaneNotice, LaneSetup};
-use super::occurrence::{MembershipChanged, ProcessedLog};
+use super::occurrence::{MembershipChanged, ProcessedLog, SchemaUnavailable};
 use super::partition::backoff;
 use super::positions::{self, Scope};
 use super::progress::Progress;
@@ -86,7 +85,11 @@ impl<P: Projection> Supervisor<P> {
                 }
                 Err(reason) => reason,
             };
-            tracing::warn!(projection = P::NAME, reason, "the projection cannot run and tries again");
+            tracing::warn!(
+                projection = P::NAME,
+                reason,
+                "the projection cannot run and tries again"
+            );
             self.progress.fault(reason);
             tokio::select! {
                 () = is_stopped(&mut stopped) => return,
@@ -108,8 +111,9 @@ impl<P: Projection> Supervisor<P> {
         let away = |error: sqlx::Error| format!("the database cannot be read: {error}");
         let topic = &config.consumer.topic;
         let recorded = deployment::topic(&pool, topic).await.map_err(away)?;
-        let recorded = recorded
-            .ok_or_else(|| format!("topic {topic} is not recorded: run the deploy step for topics"))?;
+        let recorded = recorded.ok_or_else(|| {
+            format!("topic {topic} is not recorded: run the deploy step for topics")
+        })?;
         self.check_partitions(recorded.partitions).await?;
         let mut connection = pool.acquire().await.map_err(away)?;
         let generation =
@@ -132,7 +136,7 @@ impl<P: Projection> Supervisor<P> {
             record_name: id.record_name,
             version: id.version,
         });
-        let decoder = Arc::new(ArcSwap::from_pointee(Decoder::new(known)));
+        let decoder = Arc::new(Decoder::new(known));
         Ok(Prepared { pool, scope: Arc::new(scope), decoder })
     }
 
@@ -156,8 +160,16 @@ impl<P: Projection> Supervisor<P> {
         ))
     }
 
-    async fn fold(&self, prepared: Prepared<P::Event>, stopped: &mut watch::Receiver<bool>) -> Ended {
+    async fn fold(
+        &self,
+        prepared: Prepared<P::Event>,
+        stopped: &mut watch::Receiver<bool>,
+    ) -> Ended {
         let Prepared { pool, scope, decoder } = prepared;
+        let registry = match Registry::new(&self.config.registry) {
+            Ok(registry) => Arc::new(registry),
+            Err(error) => return Ended::Failed(error.to_string()),
+        };
         let (notices, group_inbox) = mpsc::unbounded_channel();
         let decode = EventDecode::<P::Event>::new(decoder.clone(), scope.epoch);
         let consumer = match Consumer::start(&self.config.consumer, decode, notices) {
@@ -171,14 +183,13 @@ impl<P: Projection> Supervisor<P> {
             scope.clone(),
             self.progress.clone(),
         ));
-        let registry = Registry::new(&self.config.registry_url);
         let mut group = Group {
             config: &self.config,
             progress: &self.progress,
             pool,
             scope,
             decoder,
-            registry: Arc::new(registry),
+            registry,
             lanes,
             consumer: &consumer,
             owned: BTreeMap::new(),
@@ -248,6 +259,12 @@ async fn end_lanes<E>(lanes: Vec<LaneHandle<E>>) {
     }
 }
 
+/// What the registry said of a schema id; what it means is in the decoder already.
+struct SchemaAnswer {
+    schema_id: u32,
+    known: bool,
+}
+
 /// Membership while one consumer lives.
 struct Group<'a, E: super::Event> {
     config: &'a RunnerConfig,
@@ -292,7 +309,7 @@ impl<E: super::Event> Group<'_, E> {
                     LaneNotice::Fenced { partition, epoch } => self.fenced(partition, epoch).await,
                     LaneNotice::UnknownSchema { schema_id } => self.ask(schema_id, &schemas),
                 },
-                Some(answer) = schema_answers.recv() => self.learn(answer),
+                Some(answer) = schema_answers.recv() => self.tell(answer),
                 _ = commit.tick() => {
                     self.consumer.command(Command::Commit(self.progress.next_offsets()));
                 }
@@ -403,35 +420,33 @@ impl<E: super::Event> Group<'_, E> {
         &self.lanes[partition.unsigned_abs() as usize % self.lanes.len()]
     }
 
-    fn ask(&mut self, schema_id: u32, answers: &mpsc::UnboundedSender<(u32, Lookup)>) {
+    /// Asks the registry what a schema id means, for as long as it takes to get an answer.
+    fn ask(&mut self, schema_id: u32, answers: &mpsc::UnboundedSender<SchemaAnswer>) {
         if !self.asked.insert(schema_id) {
             return;
         }
-        let (registry, answers) = (self.registry.clone(), answers.clone());
+        let (decoder, registry) = (self.decoder.clone(), self.registry.clone());
+        let answers = answers.clone();
         tokio::spawn(async move {
             let mut attempts = 0;
-            loop {
-                match registry.look_up(schema_id).await {
-                    Lookup::Unavailable { reason } => {
-                        tracing::warn!(schema_id, reason, "the schema registry cannot be asked");
+            while !answers.is_closed() {
+                let known = match decoder.learn(&registry, schema_id).await {
+                    Ok(()) => true,
+                    Err(FetchError::UnknownId(_)) => false,
+                    Err(error @ FetchError::Unavailable { .. }) => {
+                        SchemaUnavailable { schema_id, error: &error }.emit();
+                        sleep(backoff(attempts, 1.0)).await;
+                        attempts += 1;
+                        continue;
                     }
-                    answer => break drop(answers.send((schema_id, answer))),
-                }
-                sleep(backoff(attempts, 1.0)).await;
-                attempts += 1;
-                if answers.is_closed() {
-                    break;
-                }
+                };
+                return drop(answers.send(SchemaAnswer { schema_id, known }));
             }
         });
     }
 
-    fn learn(&mut self, (schema_id, answer): (u32, Lookup)) {
+    fn tell(&mut self, SchemaAnswer { schema_id, known }: SchemaAnswer) {
         self.asked.remove(&schema_id);
-        let known = match answer {
-            Lookup::Fetched(_) => true,
-            Lookup::UnknownId | Lookup::Unavailable { .. } => false,
-        };
         for lane in &self.lanes {
             lane.send(LaneCommand::Schema { schema_id, known });
         }

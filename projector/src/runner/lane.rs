@@ -14,9 +14,7 @@ use tokio::time::{sleep_until, timeout};
 use super::batch::{self, BatchError, Folded};
 use super::decoding::{Decoded, SharedDecoder};
 use super::failure::{Failure, FailureClass};
-use super::occurrence::{
-    AttemptFailed, BatchFolded, FenceLost, PartitionHalted, ProcessedLog,
-};
+use super::occurrence::{AttemptFailed, BatchFolded, FenceLost, PartitionHalted, ProcessedLog};
 use super::partition::{Partition, Stop, backoff};
 use super::positions::{Move, Scope};
 use super::progress::{PartitionState, Progress};
@@ -174,7 +172,7 @@ impl<P: Projection> Lane<P> {
     }
 
     fn schema(&mut self, schema_id: u32, known: bool) {
-        let decoder = self.setup.decoder.load_full();
+        let decoder = self.setup.decoder.clone();
         let asking: Vec<i32> = self
             .partitions
             .iter()
@@ -216,7 +214,8 @@ impl<P: Projection> Lane<P> {
             return Plan::Wait(Some(*until));
         }
         let limits = &self.setup.batch;
-        let turns = self.partitions.range(self.turn + 1..).chain(self.partitions.range(..=self.turn));
+        let turns =
+            self.partitions.range(self.turn + 1..).chain(self.partitions.range(..=self.turn));
         let ready: Vec<_> = turns.filter(|(_, held)| held.can_fold(now)).collect();
         let due = self.due(now, ready.iter().filter_map(|(_, held)| held.oldest()).min());
         let is_overdue = due.is_some_and(|due| due + limits.age * 8 <= now);
@@ -363,8 +362,14 @@ impl<P: Projection> Lane<P> {
         let state = match (held.stop(), &self.away) {
             (Some(Stop::Halted { kind, reason, offset }), _) => {
                 if self.halted.insert(partition) {
-                    PartitionHalted { scope: &self.setup.scope, partition, kind, reason, offset: *offset }
-                        .emit();
+                    PartitionHalted {
+                        scope: &self.setup.scope,
+                        partition,
+                        kind,
+                        reason,
+                        offset: *offset,
+                    }
+                    .emit();
                 }
                 PartitionState::Halted {
                     kind: kind.clone(),

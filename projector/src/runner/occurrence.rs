@@ -3,14 +3,15 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use event_schema::registry::FetchError;
 use parking_lot::Mutex;
 use read_models::recorded::Recorded;
 use telemetry::Metric;
 
+use super::Event;
 use super::batch::Folded;
 use super::failure::Failure;
 use super::positions::Scope;
-use super::Event;
 
 /// A batch was committed.
 pub(super) struct BatchFolded<'a> {
@@ -102,6 +103,19 @@ impl PartitionHalted<'_> {
     }
 }
 
+/// The registry did not say what a schema id means; it is asked again.
+pub(super) struct SchemaUnavailable<'a> {
+    pub(super) schema_id: u32,
+    pub(super) error: &'a FetchError,
+}
+
+impl SchemaUnavailable<'_> {
+    pub(super) fn emit(self) {
+        Metric::SchemaCacheMisses.counter(&["unavailable"]).increment(1);
+        tracing::warn!(schema.id = self.schema_id, error = %self.error, "the schema registry is asked again");
+    }
+}
+
 /// Partitions were taken or given up.
 pub(super) struct MembershipChanged<'a> {
     pub(super) projection: &'static str,
@@ -157,7 +171,10 @@ impl ProcessedLog {
             *window = (now, 0);
             let unsaid = self.unsaid.swap(0, Ordering::Relaxed);
             if unsaid > 0 {
-                tracing::info!(events = unsaid, "processed more messages than are logged one by one");
+                tracing::info!(
+                    events = unsaid,
+                    "processed more messages than are logged one by one"
+                );
             }
         }
         let granted = wanted.min(self.per_second.saturating_sub(window.1) as usize);

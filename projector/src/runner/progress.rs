@@ -209,8 +209,7 @@ impl Progress {
 
 impl Standing {
     fn is_level(&self) -> bool {
-        self.oldest_log_time_ms.is_none()
-            && self.log_end.is_none_or(|end| self.next_offset >= end)
+        self.oldest_log_time_ms.is_none() && self.log_end.is_none_or(|end| self.next_offset >= end)
     }
 
     fn note_level(&mut self, now: Instant) {
@@ -266,7 +265,8 @@ mod tests {
         progress.observe(0, 5, None, retrying, now);
         assert!(progress.troubles(now).is_empty());
         assert_eq!(progress.troubles(now + Duration::from_secs(6)).len(), 1);
-        let halted = PartitionState::Halted { kind: "magic".into(), reason: "r".into(), offset: Some(7) };
+        let halted =
+            PartitionState::Halted { kind: "magic".into(), reason: "r".into(), offset: Some(7) };
         progress.observe(0, 5, None, halted, now);
         assert_eq!(progress.troubles(now), ["partition 0 is halted at offset 7: magic: r"]);
     }

@@ -27,7 +27,10 @@ pub(super) struct Distinct<'a, E> {
 pub(super) enum SeenError {
     Database(sqlx::Error),
     /// This record carries an identity whose first event had another body.
-    IdReused { partition: i32, offset: i64 },
+    IdReused {
+        partition: i32,
+        offset: i64,
+    },
 }
 
 impl From<sqlx::Error> for SeenError {
@@ -73,9 +76,7 @@ fn place<E>(record: &Recorded<E>) -> Place {
 type FirstOfEach<'a, E> = (BTreeMap<Uuid, Named<'a, E>>, HashSet<Place>);
 
 /// The first event of each identity in the batch, and the places of the others.
-fn first_of_each<'a, E: Event>(
-    batch: &[&'a Recorded<E>],
-) -> Result<FirstOfEach<'a, E>, SeenError> {
+fn first_of_each<'a, E: Event>(batch: &[&'a Recorded<E>]) -> Result<FirstOfEach<'a, E>, SeenError> {
     let mut named: BTreeMap<Uuid, Named<'a, E>> = BTreeMap::new();
     let mut repeated = HashSet::new();
     for &record in batch {

@@ -98,6 +98,11 @@ impl<T> Feed<T> {
         self.bytes.fetch_sub(bytes, Ordering::AcqRel);
     }
 
+    /// Records and bytes that count against the capacity now.
+    pub fn held(&self) -> (usize, usize) {
+        (self.records.load(Ordering::Acquire), self.bytes.load(Ordering::Acquire))
+    }
+
     /// Whether another record may be appended.
     pub(crate) fn has_room(&self) -> bool {
         self.records.load(Ordering::Acquire) < self.capacity.records
@@ -115,7 +120,7 @@ impl<T> Feed<T> {
     }
 
     /// Appends and wakes the reader; `chunk` is empty afterwards.
-    pub(crate) fn append(&self, chunk: &mut Vec<Delivery<T>>) {
+    pub fn append(&self, chunk: &mut Vec<Delivery<T>>) {
         if chunk.is_empty() {
             return;
         }

@@ -1,0 +1,190 @@
+//! `project`: draining a backlog, against a bare consume and upsert loop at the same batch size.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use sqlx::{Executor as _, PgConnection};
+use tokio::time::sleep;
+
+use crate::backlog::{self, Backlog};
+use crate::child::Process;
+use crate::cpu;
+use crate::project_baseline::TABLE;
+use crate::report::{Measured, compare, median};
+use crate::world::World;
+
+/// What is drained, and how often.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Project {
+    /// Events in the backlog.
+    #[arg(long, default_value_t = 1_000_000)]
+    events: u64,
+    /// Devices they are spread over.
+    #[arg(long, default_value_t = 10_000)]
+    devices: u64,
+    /// Runs of each side, in turns; the median is reported.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+}
+
+/// The default batch size, which the baseline shares.
+const BATCH: usize = 5000;
+
+/// Runs the benchmark and prints its lines.
+pub(crate) async fn run(directory: &Path, project: &Project) -> Result<()> {
+    let world = World::start(directory, "project").await?;
+    let outcome = compare_all(&world, project).await;
+    world.end().await?;
+    outcome
+}
+
+async fn compare_all(world: &World, project: &Project) -> Result<()> {
+    let plain =
+        Backlog { events: project.events, devices: project.devices, client_named_percent: 0 };
+    write(world, plain).await?;
+    let (mut bare, mut one, mut two) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..project.runs {
+        bare.push(drain_bare(world, plain).await?);
+        two.push(drain(world, plain.events, 2).await?);
+        one.push(drain(world, plain.events, 1).await?);
+    }
+    let (Some(bare), Some(one), Some(two)) = (median(bare), median(one), median(two)) else {
+        bail!("no run was asked for");
+    };
+    compare("project", &two, &bare);
+    compare("project: two lanes against one", &two, &one);
+    client_named(project, &two, world).await
+}
+
+/// The cost of client ids, in a log of their own.
+async fn client_named(project: &Project, plain: &Measured, beside: &World) -> Result<()> {
+    let world = World::start(&beside.directory, "named").await?;
+    let backlog =
+        Backlog { events: project.events, devices: project.devices, client_named_percent: 10 };
+    write(&world, backlog).await?;
+    let mut runs = Vec::new();
+    for _ in 0..project.runs {
+        runs.push(drain(&world, backlog.events, 2).await?);
+    }
+    if let Some(mut named) = median(runs) {
+        named.name.push_str(", 10 % client ids");
+        compare("project: client ids against none", &named, plain);
+    }
+    world.end().await
+}
+
+async fn write(world: &World, backlog: Backlog) -> Result<()> {
+    let (brokers, topic, id) = (world.brokers.clone(), world.topic.clone(), world.schema_id);
+    tokio::task::spawn_blocking(move || backlog::write(&brokers, &topic, id, backlog)).await?
+}
+
+async fn drain_bare(world: &World, backlog: Backlog) -> Result<Measured> {
+    let mut database = world.connect().await?;
+    database.execute("DROP TABLE IF EXISTS public.bare_resources").await?;
+    database.execute("SET search_path = public").await?;
+    database.execute(TABLE).await?;
+    let rows_before = rows(&mut database, "bare_resources").await?;
+    let arguments = [
+        ("--brokers", world.brokers.clone()),
+        ("--topic", world.topic.clone()),
+        ("--schema-id", world.schema_id.to_string()),
+        ("--database-url", world.database_url.clone()),
+        ("--events", backlog.events.to_string()),
+        ("--batch", BATCH.to_string()),
+    ];
+    let arguments: Vec<String> = std::iter::once("bare-loop".to_owned())
+        .chain(arguments.into_iter().flat_map(|(name, value)| [name.to_owned(), value]))
+        .collect();
+    let postgres = world.pid("postgres")?;
+    let (started, postgres_before) = (Instant::now(), cpu::of_tree(postgres));
+    let mut process = Process::start("benches", &[], &arguments)?;
+    let mut own = Duration::ZERO;
+    let status = loop {
+        if let Some(status) = process.ended()? {
+            break status;
+        }
+        own = process.cpu().max(own);
+        sleep(Duration::from_millis(5)).await;
+    };
+    if !status.success() {
+        bail!("the bare loop failed: {status}");
+    }
+    Ok(Measured {
+        name: format!("bare consume, decode and UNNEST loop, batches of {BATCH}"),
+        units: backlog.events,
+        wall: started.elapsed(),
+        cpu: vec![("consumer", own), ("postgres", cpu::of_tree(postgres) - postgres_before)],
+        rows: Some(rows(&mut database, "bare_resources").await? - rows_before),
+    })
+}
+
+async fn drain(world: &World, events: u64, lanes: usize) -> Result<Measured> {
+    let mut database = world.connect().await?;
+    database.execute("TRUNCATE resource_rows, seen").await?;
+    database.execute("UPDATE positions SET next_offset = 0, last_record = NULL").await?;
+    let rows_before = rows(&mut database, "resource_rows_1").await?;
+    let mut settings = world.settings();
+    settings.extend([
+        ("MILLRACE_PROJECTOR_LANES".to_owned(), lanes.to_string()),
+        ("MILLRACE_PROJECTOR_BIND".to_owned(), "127.0.0.1:0".to_owned()),
+        ("MILLRACE_INSTANCE".to_owned(), "bench".to_owned()),
+    ]);
+    let postgres = world.pid("postgres")?;
+    let postgres_before = cpu::of_tree(postgres);
+    let mut process = Process::start("projector", &settings, &[])?;
+    let mut began = None;
+    let deadline = Instant::now() + Duration::from_secs(300);
+    loop {
+        let position = position(&mut database).await?;
+        if position > 0 {
+            began.get_or_insert_with(Instant::now);
+        }
+        if position >= events {
+            break;
+        }
+        if let Some(status) = process.ended()? {
+            bail!("the projector ended: {status}");
+        }
+        if Instant::now() > deadline {
+            bail!("the backlog was not drained in time: {position} of {events}");
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    let wall = began.map_or(Duration::ZERO, |began| began.elapsed());
+    let (own, postgres) = (process.cpu(), cpu::of_tree(postgres) - postgres_before);
+    drop(process);
+    Ok(Measured {
+        name: format!("projector, {lanes} lanes, default batches"),
+        units: events,
+        wall,
+        cpu: vec![("projector", own), ("postgres", postgres)],
+        rows: Some(rows(&mut database, "resource_rows_1").await? - rows_before),
+    })
+}
+
+async fn position(database: &mut PgConnection) -> Result<u64> {
+    let sum: Option<i64> = sqlx::query_scalar("SELECT sum(next_offset)::bigint FROM positions")
+        .fetch_one(database)
+        .await?;
+    Ok(sum.unwrap_or_default().unsigned_abs())
+}
+
+/// Row versions written so far; sessions report theirs when they end or pause, so it is asked until
+/// it stands still.
+async fn rows(database: &mut PgConnection, table: &str) -> Result<u64> {
+    let mut last = None;
+    loop {
+        let written: Option<i64> = sqlx::query_scalar(
+            "SELECT n_tup_ins + n_tup_upd FROM pg_stat_user_tables WHERE relname = $1",
+        )
+        .bind(table)
+        .fetch_optional(&mut *database)
+        .await?;
+        if last == Some(written) {
+            return Ok(written.unwrap_or_default().unsigned_abs());
+        }
+        last = Some(written);
+        sleep(Duration::from_millis(1200)).await;
+    }
+}
