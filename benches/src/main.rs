@@ -6,6 +6,9 @@
 mod backlog;
 mod child;
 mod cpu;
+mod http_load;
+mod ingest;
+mod ingest_baseline;
 mod project;
 mod project_baseline;
 mod report;
@@ -28,18 +31,25 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Bench {
+    /// POST to acknowledged log, and from there to a GET that shows it.
+    Ingest(ingest::Ingest),
     /// Draining a backlog of device events into the read model.
     Project(project::Project),
     /// The baseline of `project`, which it starts as a process of its own.
     #[command(hide = true)]
     BareLoop(project_baseline::Loop),
+    /// The baseline of `ingest`, which it starts as a process of its own.
+    #[command(hide = true)]
+    BareHandler(ingest_baseline::Handler),
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let Arguments { bench, directory } = Arguments::parse();
     match bench {
+        Bench::Ingest(bench) => ingest::run(&directory, &bench).await,
         Bench::Project(bench) => project::run(&directory, &bench).await,
         Bench::BareLoop(bare) => project_baseline::run(bare).await,
+        Bench::BareHandler(bare) => ingest_baseline::run(bare).await,
     }
 }
