@@ -1,5 +1,6 @@
 //! The events as bytes: Avro schemas, wire format, headers and the schema registry. The only crate that knows Avro.
 
+pub mod compatibility;
 pub mod decode;
 pub mod device;
 pub mod header;

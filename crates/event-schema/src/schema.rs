@@ -95,6 +95,9 @@ fn parse(schema: Schema) -> apache_avro::Schema {
 }
 
 #[cfg(test)]
+mod gate;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
