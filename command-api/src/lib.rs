@@ -1,1 +1,155 @@
 //! The command API: takes what happened and answers once it is in the log.
+//!
+//! A slice is a file named for its noun, such as [`device`]; the rest of this crate is what every
+//! slice needs: the [`log`], what was [deployed](deployment), the caller's
+//! [key](idempotency_key).
+
+mod config;
+pub mod deployment;
+pub mod device;
+pub mod idempotency_key;
+pub mod log;
+mod occurrence;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use access::{AccessConfig, Verifier};
+use kafka_io::producer::{Occurrence, Producer, StartProducerError};
+use lifecycle::{Component, Health, Process, Server};
+use settings::Settings;
+use telemetry::Metric;
+use tokio::task::JoinSet;
+
+pub use config::Config;
+
+use deployment::{Known, Learning};
+use device::Reporting;
+
+/// A running command API.
+pub struct App {
+    server: Server,
+    health: Health,
+    producer: Arc<Producer>,
+    /// Ended when dropped.
+    background: JoinSet<()>,
+    drain_timeout: Duration,
+}
+
+/// Why the command API did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}; choose another with MILLRACE_COMMAND_API_BIND")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The producer does not take its settings.
+    #[error("the log cannot be written")]
+    Producer(#[source] StartProducerError),
+}
+
+impl Process for App {
+    const NAME: &'static str = "command-api";
+    const ABOUT: &'static str = "Takes what happened and answers once it is in the log.";
+
+    type Config = Config;
+    type StartError = StartError;
+
+    fn config(settings: &mut Settings) -> Config {
+        Config::from_settings(settings)
+    }
+
+    async fn start(config: Config) -> Result<Self, StartError> {
+        let health = Health::new();
+        let mut background = JoinSet::new();
+        let producer = Arc::new(start_producer(&config, &health)?);
+        let known = Known::default();
+        let learning = Learning {
+            database: config.database.clone(),
+            kafka: config.producer.kafka.clone(),
+            prefix: config.prefix.clone(),
+            batch_bytes: config.producer.batch_bytes,
+            largest_record_bytes: config.largest_record_bytes(),
+        };
+        let component = health.component("deployment");
+        background.spawn(deployment::learn(learning, known.clone(), component));
+        let verifier = Arc::new(Verifier::new(&config.access));
+        background.spawn(refresh_keys(Arc::clone(&verifier), config.access.clone()));
+        let keys = health.component("access keys");
+        background.spawn(watch(Arc::clone(&producer), Arc::clone(&verifier), keys));
+        let reporting = Reporting {
+            verifier,
+            token_key: config.token_key,
+            limits: config.report,
+            body: config.http.body_limits(),
+            known,
+            log: Arc::clone(&producer),
+        };
+        let (address, routes) = (config.http.bind, device::routes(reporting));
+        let server = Server::start(routes, config.http, health.clone())
+            .await
+            .map_err(|source| StartError::Listen { address, source })?;
+        Ok(Self { server, health, producer, background, drain_timeout: config.drain_timeout })
+    }
+
+    fn addr(&self) -> SocketAddr {
+        self.server.addr()
+    }
+
+    async fn stopped(&self) {
+        self.health.died().await;
+    }
+
+    /// Answers what is in flight, then waits for what is still queued, together within the budget.
+    async fn stop(self) -> bool {
+        let Self { server, health, producer, mut background, drain_timeout } = self;
+        let began = Instant::now();
+        health.drain();
+        let is_answered = server.stop(drain_timeout).await.is_clean();
+        let left = drain_timeout.saturating_sub(began.elapsed());
+        let unsettled = producer.drain(left).await.unsettled;
+        if unsettled > 0 {
+            tracing::warn!(unsettled, "events whose outcome stays unknown");
+        }
+        background.shutdown().await;
+        is_answered && unsettled == 0
+    }
+}
+
+fn start_producer(config: &Config, health: &Health) -> Result<Producer, StartError> {
+    let component = health.component("kafka");
+    let observe = move |occurrence| {
+        occurrence::producer(&occurrence);
+        match occurrence {
+            Occurrence::Available => component.ready(),
+            Occurrence::Unavailable(reason) => component.not_ready(reason.to_string()),
+            Occurrence::Replaced { .. } | Occurrence::Statistics(_) => {}
+        }
+    };
+    Producer::start(&config.producer, observe).map_err(StartError::Producer)
+}
+
+async fn refresh_keys(verifier: Arc<Verifier>, config: AccessConfig) {
+    access::refresh(&verifier, &config).await;
+}
+
+/// Tells every second what nobody else tells.
+async fn watch(producer: Arc<Producer>, verifier: Arc<Verifier>, keys: Component) {
+    let in_flight = Metric::CommandApiInFlight.gauge(&[]);
+    let mut every_second = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        every_second.tick().await;
+        in_flight.set(producer.facts().waiting as f64);
+        if verifier.has_keys() {
+            keys.ready();
+        } else {
+            keys.not_ready("no key of access tokens has been read yet");
+        }
+    }
+}

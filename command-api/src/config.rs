@@ -1,0 +1,142 @@
+//! What the command API runs with.
+
+use std::time::Duration;
+
+use access::AccessConfig;
+use consistency_token::TokenKey;
+use domain::json_text;
+use kafka_io::config::ProducerConfig;
+use lifecycle::{HttpConfig, Shutdown};
+use read_models::database::DatabaseConfig;
+use settings::{Prefix, Settings, table};
+
+use crate::device::ReportLimits;
+
+/// What of a body is neither payload nor device id: names, quotes, a time, white space.
+const ENVELOPE_BYTES: usize = 4 * 1024;
+
+/// What of a record is neither payload nor device id: headers and the fields beside them.
+const RECORD_OVERHEAD_BYTES: u64 = 4 * 1024;
+
+/// The client looks for records whose time is over once a second.
+const MESSAGE_TIMEOUT_MARGIN: Duration = Duration::from_secs(1);
+
+/// What the command API runs with.
+#[derive(Clone)]
+pub struct Config {
+    /// Where it listens and what it allows a client.
+    pub http: HttpConfig,
+    /// Which access tokens are taken.
+    pub access: AccessConfig,
+    /// What signs consistency tokens.
+    pub token_key: TokenKey,
+    /// How events are produced.
+    pub producer: ProducerConfig,
+    /// Where the deploy steps recorded what they did.
+    pub database: DatabaseConfig,
+    /// What a report may hold.
+    pub report: ReportLimits,
+    /// Whose topics and schemas.
+    pub prefix: Prefix,
+    /// How long a stop may take.
+    pub drain_timeout: Duration,
+}
+
+impl Config {
+    /// Reads the settings; faults are noted there.
+    pub fn from_settings(settings: &mut Settings) -> Self {
+        let prefix = Prefix::from_settings(settings);
+        let config = Self {
+            http: HttpConfig::from_settings(settings, &table::COMMAND_API_BIND),
+            access: AccessConfig::from_settings(settings),
+            token_key: TokenKey::from_settings(settings),
+            producer: ProducerConfig::from_settings(settings),
+            database: DatabaseConfig::from_settings(settings, &prefix),
+            report: report_limits(settings),
+            prefix,
+            drain_timeout: Shutdown::budget(settings),
+        };
+        config.must_agree(settings);
+        config
+    }
+
+    /// The largest record that a report may become, in bytes.
+    pub(crate) fn largest_record_bytes(&self) -> u64 {
+        // The device id stands in the record, its key and two headers, of 4 bytes a character.
+        let device_ids = self.report.device_id_characters as u64 * 4 * 4;
+        self.report.payload.bytes as u64 + device_ids + RECORD_OVERHEAD_BYTES
+    }
+
+    fn must_agree(&self, settings: &mut Settings) {
+        let report = &self.report;
+        if report.payload.bytes + report.device_id_characters * 12 + ENVELOPE_BYTES
+            > self.http.max_body
+        {
+            settings.fault(format!(
+                "{} leaves no room for a payload of {} bytes and its device id; raise it or lower {}",
+                table::HTTP_MAX_BODY.name,
+                report.payload.bytes,
+                table::PAYLOAD_MAX_BYTES.name
+            ));
+        }
+        let settled = self.producer.message_timeout + MESSAGE_TIMEOUT_MARGIN;
+        if self.http.request_timeout < self.http.body_timeout + settled {
+            settings.fault(format!(
+                "{} must be at least {} and {} together and a second more, so that the producer's answer comes before the deadline",
+                table::HTTP_REQUEST_TIMEOUT.name,
+                table::HTTP_BODY_TIMEOUT.name,
+                table::PRODUCER_MESSAGE_TIMEOUT.name
+            ));
+        }
+    }
+}
+
+fn report_limits(settings: &mut Settings) -> ReportLimits {
+    let ahead = settings.millis(&table::OCCURRED_AT_MAX_AHEAD).as_micros();
+    ReportLimits {
+        payload: json_text::Limits {
+            bytes: settings.size(&table::PAYLOAD_MAX_BYTES),
+            depth: settings.size(&table::PAYLOAD_MAX_DEPTH),
+            digits: settings.size(&table::PAYLOAD_MAX_DIGITS),
+            exponent: u32::try_from(settings.number(&table::PAYLOAD_MAX_EXPONENT))
+                .unwrap_or(u32::MAX),
+        },
+        device_id_characters: settings.size(&table::DEVICE_ID_MAX),
+        occurred_at_max_ahead: i64::try_from(ahead).unwrap_or(i64::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+        let fixed = [("MILLRACE_PROFILE", "dev"), ("DATABASE_URL", "postgres://u:p@h/d")];
+        let pairs = fixed.iter().chain(pairs).map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let mut settings = Settings::new(pairs);
+        let config = Config::from_settings(&mut settings);
+        settings.finish(config).map_err(|error| error.0)
+    }
+
+    #[test]
+    fn the_defaults_agree() {
+        let report = read(&[]).unwrap_or_else(|faults| panic!("{faults:?}")).report;
+        assert_eq!(report.payload, json_text::Limits::default());
+        assert_eq!((report.device_id_characters, report.occurred_at_max_ahead), (128, 300_000_000));
+    }
+
+    #[test]
+    fn limits_that_contradict_each_other_are_named() {
+        for (pairs, named) in [
+            (&[("MILLRACE_HTTP_MAX_BODY_BYTES", "65536")][..], "MILLRACE_HTTP_MAX_BODY_BYTES"),
+            (&[("MILLRACE_HTTP_REQUEST_TIMEOUT_MS", "27000")], "MILLRACE_HTTP_REQUEST_TIMEOUT_MS"),
+            (
+                &[("MILLRACE_PRODUCER_MESSAGE_TIMEOUT_MS", "15000")],
+                "MILLRACE_PRODUCER_MESSAGE_TIMEOUT_MS",
+            ),
+        ] {
+            let faults = read(pairs).err().unwrap_or_default();
+            assert!(faults.len() == 1 && faults[0].contains(named), "{faults:?}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What happens in this process: each occurrence is counted and logged in one place.
+
+use std::time::Duration;
+
+use access::{Forbidden, Unauthenticated};
+use kafka_io::doctor::Finding;
+use kafka_io::producer::{Occurrence, SendError};
+use metrics::{Counter, Histogram};
+use telemetry::Metric;
+
+/// What becomes of facts on their way into the log; looked up once, used by every request.
+pub(crate) struct Outcomes {
+    accepted: Counter,
+    rejected: Counter,
+    unavailable: Counter,
+    unknown: Counter,
+    append: Histogram,
+}
+
+impl Outcomes {
+    pub(crate) fn new() -> Self {
+        let outcome = |outcome| Metric::CommandApiEvents.counter(&[outcome]);
+        Self {
+            accepted: outcome("accepted"),
+            rejected: outcome("rejected"),
+            unavailable: outcome("unavailable"),
+            unknown: outcome("unknown"),
+            append: Metric::CommandApiAppend.histogram(&[]),
+        }
+    }
+
+    /// An event is in the log.
+    pub(crate) fn accepted(&self, event_id: uuid::Uuid, append: Duration) {
+        self.accepted.increment(1);
+        self.append.record(append.as_secs_f64());
+        tracing::debug!(event.id = %event_id, "event accepted");
+    }
+
+    /// A request asked for what it must not, or wrongly.
+    pub(crate) fn rejected(&self) {
+        self.rejected.increment(1);
+    }
+
+    /// The process has not learnt yet what it needs to write events.
+    pub(crate) fn not_ready(&self) {
+        self.unavailable.increment(1);
+    }
+
+    /// An event is not in the log, or nobody knows.
+    pub(crate) fn not_appended(&self, event_id: uuid::Uuid, error: &SendError) {
+        let reason = error.kind();
+        match error {
+            SendError::Refused(_) => {
+                self.unavailable.increment(1);
+                tracing::debug!(event.id = %event_id, reason, "event refused");
+            }
+            SendError::Unknown(_) => {
+                self.unknown.increment(1);
+                tracing::warn!(event.id = %event_id, reason, "whether the event is in the log is unknown");
+            }
+        }
+    }
+}
+
+/// Somebody without a valid access token was refused.
+pub(crate) fn unauthenticated(error: Unauthenticated) {
+    tracing::info!(access.reason = error.reason(), "access refused");
+}
+
+/// Somebody known was refused what they may not do.
+pub(crate) fn forbidden(error: Forbidden, actor: &str) {
+    tracing::info!(access.reason = error.reason(), access.actor = actor, "access refused");
+}
+
+/// The producer says something of itself.
+pub(crate) fn producer(occurrence: &Occurrence) {
+    match occurrence {
+        Occurrence::Available => tracing::info!("the brokers take records"),
+        Occurrence::Unavailable(reason) => {
+            tracing::warn!(%reason, "records are refused until the brokers answer");
+        }
+        Occurrence::Replaced { code, reason } => {
+            Metric::ProducerRebuilt.counter(&[]).increment(1);
+            tracing::error!(kafka.error = %code, reason, "the producer was replaced");
+        }
+        Occurrence::Statistics(statistics) => {
+            tracing::debug!(?statistics, "producer statistics");
+        }
+    }
+}
+
+/// The doctor found something.
+pub(crate) fn finding(finding: &Finding, is_definite: bool) {
+    let kind = finding.kind.as_str();
+    if is_definite {
+        tracing::error!(finding = kind, detail = %finding, "the cluster is not as it must be");
+    } else {
+        tracing::warn!(finding = kind, detail = %finding, "the cluster is not as it should be");
+    }
+}

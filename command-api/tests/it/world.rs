@@ -1,0 +1,185 @@
+//! A router over a log that notes what it is sent, and requests to it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use access::{AccessConfig, Verifier};
+use axum::Router;
+use axum::body::Body;
+use command_api::deployment::{Deployed, Known};
+use command_api::device::{self, ReportLimits, Reporting};
+use command_api::log::{Log, NewRecord};
+use consistency_token::TokenKey;
+use domain::device::{DeviceEvent, DeviceEventReported};
+use domain::json_text;
+use event_schema::decode::{Decoder, KnownId};
+use event_schema::device::WRITTEN;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use jsonwebtoken::{EncodingKey, Header, encode};
+use kafka_io::producer::{Delivered, SendError};
+use parking_lot::Mutex;
+use problem_details::BodyLimits;
+use serde_json::{Value, json};
+use settings::Settings;
+use tower::ServiceExt;
+
+pub(crate) const SECRET: &[u8] = b"local-dev-secret";
+pub(crate) const SCHEMA_ID: u32 = 7;
+
+/// A record as it was sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Sent {
+    pub(crate) topic: String,
+    pub(crate) stream_id: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    value: Vec<u8>,
+}
+
+impl Sent {
+    /// The event in its value.
+    pub(crate) fn event(&self) -> DeviceEventReported {
+        let record_name = WRITTEN.record_name().to_owned();
+        let known = KnownId { schema_id: SCHEMA_ID, record_name, version: WRITTEN.version() };
+        let DeviceEvent::Reported(event) = Decoder::new([known]).decode(&self.value).unwrap();
+        event
+    }
+}
+
+/// A log that notes what it is sent and answers as it is told.
+struct NotedLog {
+    sent: Mutex<Vec<Sent>>,
+    answer: Mutex<Result<(), SendError>>,
+}
+
+impl Log for NotedLog {
+    async fn append(&self, record: NewRecord<'_>) -> Result<Delivered, SendError> {
+        let mut headers = BTreeMap::new();
+        record.headers.write(|name, value| {
+            let value = String::from_utf8(value.to_vec()).unwrap();
+            assert_eq!(headers.insert(name.to_owned(), value), None, "{name} stands twice");
+        });
+        let mut sent = self.sent.lock();
+        sent.push(Sent {
+            topic: record.topic.to_owned(),
+            stream_id: record.stream_id.to_owned(),
+            value: record.value.to_vec(),
+            headers,
+        });
+        self.answer.lock().clone()?;
+        Ok(Delivered { partition: 3, offset: i64::try_from(sent.len()).unwrap() + 40 })
+    }
+}
+
+/// The API in front of such a log.
+pub(crate) struct World {
+    router: Router,
+    log: Arc<NotedLog>,
+    pub(crate) token_key: TokenKey,
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The slug of a problem's type.
+    pub(crate) fn problem(&self) -> &str {
+        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
+        assert_eq!(self.body["status"], self.status.as_u16());
+        self.body["type"].as_str().unwrap().strip_prefix("/problems/").unwrap()
+    }
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::knowing(Known::new(Deployed {
+            topic: "events-input".into(),
+            epoch: 1,
+            schema_id: SCHEMA_ID,
+        }))
+    }
+
+    /// One that knows of the deployment what is given.
+    pub(crate) fn knowing(known: Known) -> Self {
+        let mut settings = Settings::new([("MILLRACE_PROFILE".into(), "dev".into())]);
+        let verifier = Arc::new(Verifier::new(&AccessConfig::from_settings(&mut settings)));
+        let token_key = TokenKey::from_settings(&mut settings);
+        let sent = Mutex::new(Vec::new());
+        let log = Arc::new(NotedLog { sent, answer: Mutex::new(Ok(())) });
+        let router = device::routes(Reporting {
+            verifier,
+            token_key: token_key.clone(),
+            limits: ReportLimits {
+                payload: json_text::Limits::default(),
+                device_id_characters: 128,
+                occurred_at_max_ahead: 300_000_000,
+            },
+            body: BodyLimits { bytes: 100_000, timeout: Duration::from_secs(10) },
+            known,
+            log: Arc::clone(&log),
+        });
+        Self { router, log, token_key }
+    }
+
+    pub(crate) fn log_answers(&self, error: SendError) {
+        *self.log.answer.lock() = Err(error);
+    }
+
+    pub(crate) fn sent(&self) -> Vec<Sent> {
+        self.log.sent.lock().clone()
+    }
+
+    /// POSTs an event with these headers besides the media type.
+    pub(crate) async fn post(&self, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
+        self.post_to(device::PATH, headers, body).await
+    }
+
+    pub(crate) async fn post_to(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
+        let mut request = Request::builder().method(Method::POST).uri(path);
+        if !headers.iter().any(|(name, _)| *name == "content-type") {
+            request = request.header("content-type", "application/json");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self.router.clone().oneshot(request.body(body.into()).unwrap()).await;
+        let (parts, body) = response.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let body = serde_json::from_slice(&body).unwrap();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+}
+
+pub(crate) fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    i64::try_from(now.as_secs()).unwrap()
+}
+
+/// The walk-through's caller.
+pub(crate) fn tester() -> Value {
+    json!({"sub": "device-tester", "roles": ["device", "user"], "exp": now() + 3600})
+}
+
+pub(crate) fn bearer(claims: &Value) -> String {
+    let token = encode(&Header::default(), claims, &EncodingKey::from_secret(SECRET)).unwrap();
+    format!("Bearer {token}")
+}
+
+pub(crate) fn an_event() -> String {
+    json!({"device_id": "device-123", "payload": {"status": "ok", "temp_c": 21.5}}).to_string()
+}
