@@ -221,7 +221,7 @@ table! {
     PROJECTOR_TRANSACTION_TIMEOUT = millis("MILLRACE_PROJECTOR_TRANSACTION_TIMEOUT_MS", "10000", 1000, 300_000,
         "longest transaction of a lane, kept by Postgres: a frozen projector holds no lock longer");
     /// Lock limit.
-    PROJECTOR_LOCK_TIMEOUT = millis("MILLRACE_PROJECTOR_LOCK_TIMEOUT_MS", "2000", 10, 60_000,
+    PROJECTOR_LOCK_TIMEOUT = millis("MILLRACE_PROJECTOR_LOCK_TIMEOUT_MS", "1000", 10, 60_000,
         "longest wait of a lane for a lock that somebody else holds, before it tries again");
     /// Session limit.
     PROJECTOR_SESSION_TIMEOUT = millis("MILLRACE_PROJECTOR_SESSION_TIMEOUT_MS", "10000", 6000, 300_000,

@@ -79,7 +79,6 @@ metrics! {
     ProjectionLag = Gauge "projection_lag_seconds" ["projection", "partition"] "Age of the oldest record that is not yet applied, 0 when there is none";
     ProjectionApplied = Counter "projection_applied_total" ["projection"] "Events applied";
     ProjectionDuplicates = Counter "projection_duplicates_total" ["projection"] "Events of a client's id seen before, without effect";
-    ProjectionRedelivered = Counter "projection_redelivered_total" ["projection"] "Records at or below a row's position, without effect";
     ProjectionRows = Counter "projection_rows_written_total" ["projection"] "Row versions written";
     ProjectionBatch = Seconds "projection_batch_seconds" ["projection"] "Time of one batch's transaction, retries excluded";
     ProjectionBatchRecords = Sizes "projection_batch_records" ["projection"] "Records in one batch";

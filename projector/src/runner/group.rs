@@ -307,6 +307,9 @@ impl<E: super::Event> Group<'_, E> {
                 }
                 Some(notice) = lane_notices.recv() => match notice {
                     LaneNotice::Fenced { partition, epoch } => self.fenced(partition, epoch).await,
+                    LaneNotice::Retired => {
+                        return Ended::Failed("another generation serves now".to_owned());
+                    }
                     LaneNotice::UnknownSchema { schema_id } => self.ask(schema_id, &schemas),
                 },
                 Some(answer) = schema_answers.recv() => self.tell(answer),
@@ -351,7 +354,6 @@ impl<E: super::Event> Group<'_, E> {
             assignments.push(self.take(*partition, ledger));
         }
         self.consumer.command(Command::Assign(assignments));
-        self.progress.joined();
     }
 
     /// Begins an assignment of a partition: a new feed, given to its lane before the first record
@@ -405,7 +407,10 @@ impl<E: super::Event> Group<'_, E> {
                 positions::load(&mut connection, &self.scope, partitions).await
             };
             match loaded.await {
-                Ok(ledgers) => return ledgers,
+                Ok(ledgers) => {
+                    self.progress.joined();
+                    return ledgers;
+                }
                 Err(error) => {
                     tracing::warn!(%error, "positions cannot be read and are tried again");
                     self.progress.fault(format!("positions cannot be read: {error}"));

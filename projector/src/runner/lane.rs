@@ -37,6 +37,8 @@ pub(super) enum LaneCommand<E> {
 pub(super) enum LaneNotice {
     /// The position of this assignment is not where it was left.
     Fenced { partition: i32, epoch: u64 },
+    /// The generation is not folded any more.
+    Retired,
     /// A record carries a schema id that is not known.
     UnknownSchema { schema_id: u32 },
 }
@@ -96,6 +98,9 @@ struct Lane<P: Projection> {
     /// Partitions whose halt has been said.
     halted: BTreeSet<i32>,
 }
+
+/// Batch ages after which records that wait are folded before full partitions.
+const OVERDUE: u32 = 8;
 
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
@@ -217,14 +222,16 @@ impl<P: Projection> Lane<P> {
         let turns =
             self.partitions.range(self.turn + 1..).chain(self.partitions.range(..=self.turn));
         let ready: Vec<_> = turns.filter(|(_, held)| held.can_fold(now)).collect();
-        let due = self.due(now, ready.iter().filter_map(|(_, held)| held.oldest()).min());
-        let is_overdue = due.is_some_and(|due| due + limits.age * 8 <= now);
-        let full = ready.iter().find(|(_, held)| held.is_full(limits) || held.is_alone());
-        if let Some((id, held)) = full.filter(|_| !is_overdue) {
+        let social: Vec<_> = ready.iter().copied().filter(|(_, held)| !held.is_alone()).collect();
+        let due = self.due(now, social.iter().filter_map(|(_, held)| held.oldest()).min());
+        // Without this, partitions that are always full would starve the others of the lane.
+        let is_overdue = due.is_some_and(|due| due + limits.age * OVERDUE <= now);
+        let single = ready.iter().find(|(_, held)| held.is_full(limits) || held.is_alone());
+        if let Some((id, held)) = single.filter(|_| !is_overdue) {
             return Plan::Fold(part(**id, held, limits.records, limits).into_iter().collect());
         }
         match due {
-            Some(due) if due <= now => Plan::Fold(together(&ready, limits)),
+            Some(due) if due <= now => Plan::Fold(together(&social, limits)),
             due => {
                 let resumes = self.partitions.values().filter_map(Partition::resumes_at);
                 Plan::Wait(due.into_iter().chain(resumes).min())
@@ -311,7 +318,8 @@ impl<P: Projection> Lane<P> {
                 let _ = setup.notices.send(notice);
             }
             BatchError::Retired => {
-                held.halt("generation-retired", "another generation serves now".to_owned(), None);
+                held.fenced();
+                let _ = setup.notices.send(LaneNotice::Retired);
             }
             BatchError::IdReused { offset, .. } => {
                 let reason = "the client's id was used before with another body";
@@ -405,14 +413,14 @@ fn part<E: super::Event>(
     held.batch(most, limits).map(|(count, moved)| (id, count, moved))
 }
 
-/// As many of the partitions' records as one batch may hold, none of those that are tried alone.
+/// As many of the partitions' records as one batch may hold.
 fn together<E: super::Event>(
     ready: &[(&i32, &Partition<E>)],
     limits: &BatchLimits,
 ) -> Vec<(i32, usize, Move)> {
     let mut room = limits.records;
     let mut parts = Vec::new();
-    for (id, held) in ready.iter().filter(|(_, held)| !held.is_alone()) {
+    for (id, held) in ready {
         if room == 0 {
             break;
         }

@@ -96,7 +96,8 @@ impl ConsumerContext for GroupContext {
         let ids: Vec<i32> = partitions.elements().iter().map(|p| p.partition()).collect();
         let assigned = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         if self.closing.load(Ordering::Acquire) {
-            let _ = if assigned { Ok(()) } else { consumer.unassign() };
+            // Whatever is asked, a client that ends takes it as giving everything up.
+            let _ = consumer.unassign();
             return;
         }
         let change = if assigned {
