@@ -40,7 +40,8 @@ enum Step {
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(text: &'a str, limits: Limits, depth: usize) -> Self {
-        let (bytes, open, names) = (text.as_bytes(), Vec::new(), Vec::new());
+        let bytes = text.as_bytes();
+        let (open, names) = (Vec::with_capacity(8), Vec::with_capacity(16));
         Self { text, bytes, at: 0, limits, depth, open, names }
     }
 
@@ -214,6 +215,7 @@ impl<'a> Scanner<'a> {
         self.at += 1;
         let mut has_escapes = false;
         loop {
+            self.at += plain_length(&self.bytes[self.at..]);
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
@@ -355,4 +357,30 @@ impl<'a> Scanner<'a> {
             });
         pointer_to(path.collect::<Vec<Cow<'_, str>>>().iter().map(|step| &**step))
     }
+}
+
+/// How many bytes stand before the first that means something inside a string: a quote, a backslash
+/// or a control character.
+fn plain_length(bytes: &[u8]) -> usize {
+    let mut length = 0;
+    while let Some(eight) = bytes[length..].first_chunk() {
+        match first_special(u64::from_le_bytes(*eight)) {
+            Some(index) => return length + index,
+            None => length += 8,
+        }
+    }
+    let is_special = |byte: &u8| matches!(byte, 0..=0x1f | b'"' | b'\\');
+    let rest = &bytes[length..];
+    length + rest.iter().position(is_special).unwrap_or(rest.len())
+}
+
+/// The place of the first special byte among eight. Each test sets the high bit of a byte that it
+/// finds; a borrow may also set bits of later bytes, never of earlier ones.
+fn first_special(eight: u64) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGH_BITS: u64 = ONES * 0x80;
+    let is_below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word & HIGH_BITS;
+    let is = |byte: u8| is_below(eight ^ (ONES * u64::from(byte)), 1);
+    let found = is_below(eight, 0x20) | is(b'"') | is(b'\\');
+    (found != 0).then(|| found.trailing_zeros() as usize / 8)
 }

@@ -102,6 +102,20 @@ fn strings_that_some_reader_cannot_hold_are_refused() {
 }
 
 #[test]
+fn a_control_character_is_noticed_wherever_it_stands() {
+    for before in 0..20 {
+        for (character, name) in [("\0", "no-nul"), ("\u{1f}", "json"), ("\u{1}", "json")] {
+            let text = format!("\"{}{character}{}\"", "é".repeat(before), "~".repeat(9));
+            refused(&text, "", name);
+        }
+        for character in [" ", "\u{7f}", "!", "#", "[", "]", "\u{80}", "\u{10ffff}"] {
+            let text = format!("\"{}{character}\"", "x".repeat(before));
+            assert_eq!(rule(&text), Ok(()), "{text}");
+        }
+    }
+}
+
+#[test]
 fn numbers_are_bounded_in_digits_and_exponent() {
     let digits = |n| "7".repeat(n);
     assert_eq!(rule(&digits(40)), Ok(()));
