@@ -22,6 +22,9 @@ use crate::occurrence;
 /// Time between attempts to learn it.
 const INTERVAL: Duration = Duration::from_secs(1);
 
+/// Longest wait for a connection to the database.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Longest wait for the brokers' description of themselves.
 const EXAMINE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -85,7 +88,7 @@ pub(crate) async fn learn(learning: Learning, known: Known, component: Component
         lock: Duration::from_secs(2),
         statement: Duration::from_secs(5),
     };
-    let pool = learning.database.pool("command-api", limits, 1, Duration::from_secs(5));
+    let pool = learning.database.pool("command-api", limits, 1, CONNECT_TIMEOUT);
     loop {
         match learning.attempt(&pool).await {
             Ok((deployed, findings)) => {
