@@ -7,11 +7,12 @@ use std::process::{Command as Program, ExitCode};
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use settings::Prefix;
+use xtask::gates::Gate;
 use xtask::stack::local_dir::LocalDir;
 use xtask::stack::ports::Ports;
 use xtask::stack::scale::Scale;
 use xtask::stack::{self, Stack};
-use xtask::{deploy, up};
+use xtask::{deploy, gates, test_run, up};
 
 /// Everything of the Makefile that has an `if`.
 #[derive(Parser)]
@@ -57,6 +58,25 @@ enum Command {
         #[arg(short, long)]
         follow: bool,
     },
+    /// Runs all gates, or those named
+    Check {
+        /// The gates
+        gates: Vec<Gate>,
+    },
+    /// Runs all gates and all tests, on a stack of its own
+    Test {
+        /// Passed on to `cargo test`
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Runs the benches on a stack of their own
+    Bench {
+        /// Passed on
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Writes deploy/kafka/topics.yaml anew from the code
+    WriteTopics,
     /// Runs the deploy steps against DATABASE_URL, KAFKA_BROKERS and SCHEMA_REGISTRY_URL
     Deploy {
         /// One step only
@@ -106,6 +126,13 @@ impl Arguments {
             Command::Status => {}
             Command::Stop { process } => stack::stop(&local, &process)?,
             Command::Logs { process, follow } => logs(&local, process, follow)?,
+            Command::Check { gates } if gates.is_empty() => {
+                gates::check(&local.checkout, &Gate::ALL)?;
+            }
+            Command::Check { gates } => gates::check(&local.checkout, &gates)?,
+            Command::Test { arguments } => test_run::run(&arguments)?,
+            Command::Bench { arguments } => test_run::bench(&arguments)?,
+            Command::WriteTopics => gates::write_topics(&local.checkout)?,
             Command::Deploy { step, database_url, brokers, registry_url, prefix } => {
                 let wants = |this| step.is_none_or(|step| step == this);
                 tokio::runtime::Runtime::new()?.block_on(async {

@@ -5,5 +5,7 @@ pub mod checkout;
 pub mod deploy;
 pub mod dev_token;
 pub mod first_event;
+pub mod gates;
 pub mod stack;
+pub mod test_run;
 pub mod up;

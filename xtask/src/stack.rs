@@ -114,6 +114,14 @@ impl Stack {
         environment::front_door(self)
     }
 
+    /// What the env file holds: addresses, passwords and a token.
+    ///
+    /// # Errors
+    /// The token cannot be made.
+    pub fn variables(&self) -> Result<Vec<(String, String)>> {
+        environment::variables(self)
+    }
+
     /// The sourceable file of addresses, passwords and a token, relative to the checkout if it can.
     pub fn env_file(&self) -> PathBuf {
         let path = self.local.env();

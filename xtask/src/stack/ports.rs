@@ -1,6 +1,8 @@
 //! The port plan: the documents' own ports, moved together by an offset.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+
+use super::holder;
 
 /// Ports between two instances of a process: `projector-2` listens ten above `projector`.
 const INSTANCE_STEP: u16 = 10;
@@ -29,6 +31,18 @@ pub enum Listener {
 }
 
 impl Listener {
+    const ALL: [Self; 9] = [
+        Self::Nginx,
+        Self::CommandApi,
+        Self::QueryApi,
+        Self::Projector,
+        Self::Postgres,
+        Self::Redis,
+        Self::Kafka,
+        Self::KafkaController,
+        Self::Registry,
+    ];
+
     const HIGHEST: u16 = 9093;
 
     const fn base(self) -> u16 {
@@ -62,6 +76,18 @@ impl Ports {
         Ok(Self { offset })
     }
 
+    /// The first offset from `lowest` in steps under which nobody listens on any of the ports.
+    pub fn free_from(lowest: u16) -> Result<Self> {
+        const STEP: usize = 100;
+        let is_free = |ports: &Self| {
+            Listener::ALL
+                .iter()
+                .all(|listener| holder::of(ports.of(*listener)) == holder::Port::Free)
+        };
+        let mut plans = (lowest..).step_by(STEP).map_while(|offset| Self::new(offset).ok());
+        plans.find(is_free).context("no offset has all its ports free")
+    }
+
     /// The port of a listener that exists once.
     pub const fn of(self, listener: Listener) -> u16 {
         listener.base() + self.offset
@@ -88,6 +114,14 @@ mod tests {
         let ports = Ports::new(20_000).unwrap();
         assert_eq!(ports.of(Listener::Kafka), 29_092);
         assert_eq!(ports.of_instance(Listener::Projector, 2), 28_013);
+    }
+
+    #[test]
+    fn a_taken_port_moves_the_whole_plan() {
+        let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = held.local_addr().unwrap().port();
+        let offset = port - Listener::Redis.base();
+        assert_ne!(Ports::free_from(offset).unwrap().of(Listener::Redis), port);
     }
 
     #[test]

@@ -1,0 +1,119 @@
+//! `make test`: the gates, then every test on a stack of its own, which always ends.
+
+use std::path::Path;
+use std::process::ExitStatus;
+
+use anyhow::{Context, Result, ensure};
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::gates::{self, Gate};
+use crate::stack::local_dir::LocalDir;
+use crate::stack::ports::Ports;
+use crate::stack::scale::Scale;
+use crate::stack::{self, Stack};
+
+/// Far from the ports of a stack that is worked with.
+const FIRST_OFFSET: u16 = 20_000;
+
+/// Where the stack of a run lives.
+const DIRECTORY: &str = ".local/test";
+
+/// Runs all gates and then, even if some did not pass, all tests.
+///
+/// # Errors
+/// A gate or a test did not pass, or the run was interrupted.
+pub fn run(arguments: &[String]) -> Result<()> {
+    let local = LocalDir::find(Path::new(DIRECTORY))?;
+    let gates = gates::check(&local.checkout, &Gate::ALL);
+    let tests = on_a_stack(&local, "cargo", &[&cargo_test(), arguments].concat());
+    gates.and(tests)
+}
+
+/// Runs the benches on a stack of their own.
+///
+/// # Errors
+/// A bench failed, or the run was interrupted.
+pub fn bench(arguments: &[String]) -> Result<()> {
+    let local = LocalDir::find(Path::new(".local/bench"))?;
+    let cargo = ["run", "--quiet", "--release", "--locked", "--package", "benches", "--"];
+    on_a_stack(&local, "cargo", &[&cargo.map(str::to_owned), arguments].concat())
+}
+
+fn cargo_test() -> Vec<String> {
+    ["test", "--locked", "--workspace"].map(str::to_owned).into()
+}
+
+/// Runs a program with the variables of a new stack. The stack is removed afterwards; its logs stay
+/// if the program failed.
+fn on_a_stack(local: &LocalDir, program: &str, arguments: &[String]) -> Result<()> {
+    stack::reset(local)?;
+    let result = tokio::runtime::Runtime::new()
+        .context("starting the runtime")?
+        .block_on(interruptible(local, program, arguments));
+    match &result {
+        Ok(()) => stack::reset(local)?,
+        Err(_) => {
+            stack::down(local)?;
+            println!("the stack's logs are in {}", local.log().display());
+        }
+    }
+    result
+}
+
+/// Starts the stack and the program, in a way that a signal ends the program and not this process,
+/// which has a stack to end.
+async fn interruptible(local: &LocalDir, program: &str, arguments: &[String]) -> Result<()> {
+    let mut signals = Signals::listen()?;
+    let for_stack = local.clone();
+    let variables = tokio::task::spawn_blocking(move || start_stack(for_stack))
+        .await
+        .context("starting the stack")??;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .envs(variables)
+        .current_dir(&local.checkout)
+        .spawn()
+        .with_context(|| format!("running {program}"))?;
+    let status = signals.pass_on(&mut child).await?;
+    ensure!(status.success(), "{program} {} ended with {status}", arguments.join(" "));
+    Ok(())
+}
+
+fn start_stack(local: LocalDir) -> Result<Vec<(String, String)>> {
+    let stack = Stack::new(local, Ports::free_from(FIRST_OFFSET)?, Scale::default())?;
+    stack.up_infrastructure()?;
+    stack.variables()
+}
+
+/// The signals by which a run is interrupted.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        let listen = |kind| signal(kind).context("listening for signals");
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits for the child. Of an interrupt the terminal has told it too; a termination is passed on.
+    async fn pass_on(&mut self, child: &mut Child) -> Result<ExitStatus> {
+        tokio::select! {
+            status = child.wait() => return status.context("waiting for the program"),
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+        if let Some(pid) =
+            child.id().and_then(|pid| rustix::process::Pid::from_raw(pid.cast_signed()))
+        {
+            // It may have ended in between, which is what is wanted.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        child.wait().await.context("waiting for the interrupted program")
+    }
+}
