@@ -1,1 +1,180 @@
 //! The query API: serves the read models.
+//!
+//! A read is a look-up in the active build of a view. One that carries a consistency token first
+//! waits, in this process, until the view shows the write the token stands for.
+
+mod caller;
+mod conditional;
+mod config;
+mod consistency;
+mod lookups;
+mod positions;
+mod prefer;
+mod refused;
+mod resource;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use access::Verifier;
+use axum::Router;
+use consistency_token::TokenKey;
+use lifecycle::{Health, Process, Server, Shutdown};
+use settings::Settings;
+use telemetry::Metric;
+use tokio_util::task::TaskTracker;
+
+use consistency::Waits;
+use lookups::Lookups;
+use positions::{Positions, follow};
+use resource::ResourceLookup;
+
+pub use config::Config;
+
+/// The longest time between two rounds of the task that follows positions.
+const FOLLOW_DEADLINE: Duration = Duration::from_secs(15);
+
+/// What handlers work with. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Api(Arc<Parts>);
+
+pub(crate) struct Parts {
+    verifier: Arc<Verifier>,
+    tokens: TokenKey,
+    positions: Positions,
+    waits: Waits,
+    resources: Lookups<ResourceLookup>,
+    resource_topic: String,
+    counters: Counters,
+}
+
+impl std::ops::Deref for Api {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// Reads of the `resource` view by outcome.
+struct Counters {
+    found: metrics::Counter,
+    not_modified: metrics::Counter,
+    not_found: metrics::Counter,
+}
+
+/// A running query API.
+pub struct App {
+    server: Server,
+    health: Health,
+    shutdown: Shutdown,
+    tasks: TaskTracker,
+    drain: Duration,
+}
+
+/// Why the query API does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("the query API cannot listen on {address}; choose another with {}", settings::table::QUERY_API_BIND.name)]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+}
+
+impl Process for App {
+    const NAME: &'static str = "query-api";
+    const ABOUT: &'static str = "answers reads from the read models";
+
+    type Config = Config;
+    type StartError = StartError;
+
+    fn config(settings: &mut Settings) -> Config {
+        Config::from_settings(settings)
+    }
+
+    async fn start(config: Config) -> Result<Self, StartError> {
+        // Before any handle of a metric is taken.
+        telemetry::metrics();
+        let (health, shutdown, tasks) = (Health::new(), Shutdown::new(), TaskTracker::new());
+        let verifier = Arc::new(Verifier::new(&config.access));
+        let positions = Positions::new(config.max_waiting);
+        let (resources, connections) = Lookups::new(&config.database, config.lookups);
+        let spawn = Spawn { tasks: &tasks, shutdown: &shutdown };
+        connections.into_iter().for_each(|connection| spawn.until_shutdown(connection));
+        spawn.until_shutdown(follow::follow(
+            config.database,
+            positions.clone(),
+            health.component("postgres"),
+            health.heartbeat("positions", FOLLOW_DEADLINE),
+        ));
+        let (keys, access) = (verifier.clone(), config.access);
+        spawn.until_shutdown(async move {
+            access::refresh(&keys, &access).await;
+        });
+
+        let api = Api(Arc::new(Parts {
+            verifier,
+            tokens: config.tokens,
+            positions,
+            waits: config.waits,
+            resources,
+            resource_topic: config.resource_topic,
+            counters: Counters::new(),
+        }));
+        let routes = Router::new().merge(resource::routes()).with_state(api);
+        let address = config.http.bind;
+        let server = Server::start(routes, config.http, health.clone())
+            .await
+            .map_err(|error| StartError::Bind { address, error })?;
+        Ok(Self { server, health, shutdown, tasks, drain: config.drain })
+    }
+
+    fn addr(&self) -> SocketAddr {
+        self.server.addr()
+    }
+
+    async fn stopped(&self) {
+        self.health.died().await;
+    }
+
+    async fn stop(self) -> bool {
+        // First the requests, then what they need.
+        let drained = self.server.stop(self.drain).await;
+        self.shutdown.begin();
+        self.tasks.close();
+        self.tasks.wait().await;
+        drained.is_clean()
+    }
+}
+
+/// Starts tasks that end with the process.
+struct Spawn<'a> {
+    tasks: &'a TaskTracker,
+    shutdown: &'a Shutdown,
+}
+
+impl Spawn<'_> {
+    fn until_shutdown(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let shutdown = self.shutdown.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = shutdown.begun() => {}
+                () = work => {}
+            }
+        });
+    }
+}
+
+impl Counters {
+    fn new() -> Self {
+        let of = |outcome| Metric::QueryApiReads.counter(&["resource", outcome]);
+        Self { found: of("found"), not_modified: of("not_modified"), not_found: of("not_found") }
+    }
+}

@@ -1,0 +1,186 @@
+//! Rows by key from Postgres, for many readers over few connections.
+//!
+//! Reads queue up in one bounded queue. Each connection takes all that wait, up to a limit, and
+//! asks for them with one statement: alone a read waits for nothing, and under load the cost of the
+//! round trip is shared. A read is asked for after it came, so it sees every commit before it.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use read_models::database::{DatabaseConfig, SessionLimits};
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+/// Most keys in one statement.
+const MAX_KEYS: usize = 64;
+
+/// One kind of row and the statement that finds it.
+pub(crate) trait Lookup: Send + Sync + 'static {
+    /// The row.
+    type Row: Clone + Send + 'static;
+
+    /// The rows of those keys that have one.
+    fn find(
+        connection: &mut PgConnection,
+        keys: &[String],
+    ) -> impl Future<Output = Result<HashMap<String, Self::Row>, sqlx::Error>> + Send;
+}
+
+/// How much is asked of the database at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LookupLimits {
+    /// Connections.
+    pub(crate) connections: usize,
+    /// Reads that may wait for one.
+    pub(crate) queued: usize,
+    /// Longest time of a read, waiting included.
+    pub(crate) timeout: Duration,
+}
+
+/// Why a row could not be looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum LookupError {
+    /// As many reads wait as may.
+    #[error("as many reads wait for the database as may")]
+    Busy,
+    /// The database does not answer, or not in time.
+    #[error("the database does not answer")]
+    Unavailable,
+}
+
+/// The front of the queue. Clones share it.
+pub(crate) struct Lookups<L: Lookup> {
+    queue: mpsc::Sender<Wanted<L::Row>>,
+    timeout: Duration,
+}
+
+struct Wanted<R> {
+    key: String,
+    answer: oneshot::Sender<Result<Option<R>, LookupError>>,
+}
+
+type Queue<R> = Arc<Mutex<mpsc::Receiver<Wanted<R>>>>;
+
+impl<L: Lookup> Clone for Lookups<L> {
+    fn clone(&self) -> Self {
+        Self { queue: self.queue.clone(), timeout: self.timeout }
+    }
+}
+
+impl<L: Lookup> Lookups<L> {
+    /// The queue and the work of its connections; each must be polled, and ends when the last
+    /// clone of the queue is gone.
+    pub(crate) fn new(
+        database: &DatabaseConfig,
+        limits: LookupLimits,
+    ) -> (Self, Vec<impl Future<Output = ()> + Send + use<L>>) {
+        let (queue, wanted) = mpsc::channel(limits.queued);
+        let wanted: Queue<L::Row> = Arc::new(Mutex::new(wanted));
+        let options = session(database, limits.timeout);
+        let connections = (0..limits.connections)
+            .map(|_| {
+                let line = Line { options: options.clone(), connection: None };
+                line.serve::<L>(wanted.clone(), limits.timeout)
+            })
+            .collect();
+        (Self { queue, timeout: limits.timeout }, connections)
+    }
+
+    /// The row of this key, as of some moment after the call.
+    ///
+    /// # Errors
+    /// [`LookupError::Busy`] at once, [`LookupError::Unavailable`] at the latest after the time-out.
+    pub(crate) async fn find(&self, key: String) -> Result<Option<L::Row>, LookupError> {
+        let (answer, answered) = oneshot::channel();
+        self.queue.try_send(Wanted { key, answer }).map_err(|error| match error {
+            TrySendError::Full(_) => LookupError::Busy,
+            TrySendError::Closed(_) => LookupError::Unavailable,
+        })?;
+        match tokio::time::timeout(self.timeout, answered).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(_)) | Err(_) => Err(LookupError::Unavailable),
+        }
+    }
+}
+
+fn session(database: &DatabaseConfig, timeout: Duration) -> PgConnectOptions {
+    let limits = SessionLimits {
+        idle_in_transaction: timeout,
+        transaction: timeout,
+        lock: timeout,
+        statement: timeout,
+    };
+    database.session("query-api", limits).options([
+        ("default_transaction_read_only", "on"),
+        // One plan for ever, and that by the index: planning a read costs more than the read, and
+        // statistics of a table that was empty a minute ago must not choose a scan.
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+    ])
+}
+
+/// One connection, made when first needed and anew after any error.
+struct Line {
+    options: PgConnectOptions,
+    connection: Option<PgConnection>,
+}
+
+impl Line {
+    async fn serve<L: Lookup>(mut self, queue: Queue<L::Row>, timeout: Duration) {
+        let mut wanted = Vec::with_capacity(MAX_KEYS);
+        while queue.lock().await.recv_many(&mut wanted, MAX_KEYS).await > 0 {
+            // Who has gone away is not asked for.
+            wanted.retain(|wanted| !wanted.answer.is_closed());
+            if wanted.is_empty() {
+                continue;
+            }
+            let keys: Vec<String> = wanted.iter().map(|wanted| wanted.key.clone()).collect();
+            let found = tokio::time::timeout(timeout, self.find_twice::<L>(&keys)).await;
+            let found = found.unwrap_or_else(|_| {
+                // A statement that was given up may still run: its connection is of no more use.
+                self.connection = None;
+                Err(LookupError::Unavailable)
+            });
+            for Wanted { key, answer } in wanted.drain(..) {
+                // Who has gone away meanwhile does not hear it.
+                let _ =
+                    answer.send(found.as_ref().map(|rows| rows.get(&key).cloned()).map_err(|e| *e));
+            }
+        }
+    }
+
+    /// A connection that was idle may have died unseen: what fails on it is tried on a new one.
+    async fn find_twice<L: Lookup>(
+        &mut self,
+        keys: &[String],
+    ) -> Result<HashMap<String, L::Row>, LookupError> {
+        if self.connection.is_some()
+            && let Ok(rows) = self.find::<L>(keys).await
+        {
+            return Ok(rows);
+        }
+        self.find::<L>(keys).await.map_err(|error| {
+            let error = &error as &(dyn std::error::Error + 'static);
+            tracing::debug!(error, "rows could not be read");
+            LookupError::Unavailable
+        })
+    }
+
+    async fn find<L: Lookup>(
+        &mut self,
+        keys: &[String],
+    ) -> Result<HashMap<String, L::Row>, sqlx::Error> {
+        // Taken out while it is in use: an error or a drop on the way leaves none behind.
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.options.connect().await?,
+        };
+        let rows = L::find(&mut connection, keys).await?;
+        self.connection = Some(connection);
+        Ok(rows)
+    }
+}

@@ -1,0 +1,7 @@
+//! The process `query-api`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lifecycle::main::<query_api::App>()
+}

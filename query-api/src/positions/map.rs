@@ -1,0 +1,251 @@
+//! How far each projection has come, as data.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// A partition in one life of its topic.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct LogPartition {
+    pub(crate) topic: String,
+    pub(crate) epoch: u32,
+    pub(crate) partition: u32,
+}
+
+/// What a reader must see: the record at this offset and all before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Need {
+    pub(crate) log: LogPartition,
+    pub(crate) offset: u64,
+}
+
+/// Where a projection stands in a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Position {
+    /// Every record below is folded and visible.
+    pub(crate) next_offset: u64,
+    /// Age of the newest folded record when the position was read; at least that where it has moved
+    /// since. `None` where none was folded.
+    pub(crate) age: Option<Duration>,
+}
+
+/// The build of a projection that readers see.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct ActiveBuild {
+    pub(crate) generation: i32,
+    pub(crate) positions: HashMap<LogPartition, Position>,
+}
+
+/// All that the database says of positions at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct PositionMap {
+    /// Partitions of each topic's life, as created.
+    pub(crate) topics: HashMap<(String, u32), u32>,
+    /// By projection.
+    pub(crate) active: HashMap<String, ActiveBuild>,
+}
+
+/// A projector's notice that positions moved; sent after the commit that moved them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Advance {
+    pub(crate) projection: String,
+    pub(crate) generation: i32,
+    pub(crate) topic: String,
+    pub(crate) epoch: u32,
+    /// Partition and next offset.
+    pub(crate) at: Vec<(u32, u64)>,
+}
+
+/// Why a view does not show what a reader needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Shortfall {
+    /// No topic has such a partition.
+    NoSuchPartition(LogPartition),
+    /// The view has not come so far.
+    Behind { need: Need, position: Position },
+}
+
+impl PositionMap {
+    /// Moves what the notice says has moved. Never back: notices may come late, and what was
+    /// visible stays visible. One of another build than the active one says nothing here.
+    pub(crate) fn advance(&mut self, advance: &Advance) -> bool {
+        let Some(build) = self.active.get_mut(&advance.projection) else { return false };
+        if build.generation != advance.generation {
+            return false;
+        }
+        let mut has_moved = false;
+        for (partition, next_offset) in &advance.at {
+            let (topic, epoch) = (advance.topic.clone(), advance.epoch);
+            let log = LogPartition { topic, epoch, partition: *partition };
+            let position = build.positions.entry(log).or_default();
+            has_moved |= *next_offset > position.next_offset;
+            position.next_offset = position.next_offset.max(*next_offset);
+        }
+        has_moved
+    }
+
+    /// Takes what the database says now in the place of all that was known, then the notices that
+    /// came while it was asked.
+    pub(crate) fn replace(&mut self, now: Self, meanwhile: &[Advance]) {
+        *self = now;
+        for advance in meanwhile {
+            self.advance(advance);
+        }
+    }
+
+    /// The first thing that the projection's view does not show, if any.
+    pub(crate) fn shortfall(&self, projection: &str, needs: &[Need]) -> Option<Shortfall> {
+        needs.iter().find_map(|need| {
+            let log = &need.log;
+            let partitions = self.topics.get(&(log.topic.clone(), log.epoch)).copied();
+            if partitions.is_none_or(|partitions| log.partition >= partitions) {
+                return Some(Shortfall::NoSuchPartition(log.clone()));
+            }
+            let position = self.position(projection, log);
+            (position.next_offset <= need.offset)
+                .then(|| Shortfall::Behind { need: need.clone(), position })
+        })
+    }
+
+    /// How many partitions the topic has in this life.
+    pub(crate) fn partitions(&self, topic: &str, epoch: u32) -> Option<u32> {
+        self.topics.get(&(topic.to_owned(), epoch)).copied()
+    }
+
+    fn position(&self, projection: &str, log: &LogPartition) -> Position {
+        let build = self.active.get(projection);
+        build.and_then(|build| build.positions.get(log)).copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn log(partition: u32) -> LogPartition {
+        LogPartition { topic: "events-input".into(), epoch: 1, partition }
+    }
+
+    fn need(partition: u32, offset: u64) -> Need {
+        Need { log: log(partition), offset }
+    }
+
+    fn at(generation: i32, positions: &[(u32, u64)]) -> PositionMap {
+        let positions = positions
+            .iter()
+            .map(|(partition, next_offset)| {
+                (log(*partition), Position { next_offset: *next_offset, age: None })
+            })
+            .collect();
+        PositionMap {
+            topics: [(("events-input".into(), 1), 4)].into(),
+            active: [("resource".into(), ActiveBuild { generation, positions })].into(),
+        }
+    }
+
+    fn advance(generation: i32, at: &[(u32, u64)]) -> Advance {
+        Advance {
+            projection: "resource".into(),
+            generation,
+            topic: "events-input".into(),
+            epoch: 1,
+            at: at.to_vec(),
+        }
+    }
+
+    fn shows(map: &PositionMap, need: &Need) -> bool {
+        map.shortfall("resource", std::slice::from_ref(need)).is_none()
+    }
+
+    #[test]
+    fn a_record_is_shown_once_the_position_is_past_it() {
+        let map = at(1, &[(0, 5)]);
+        assert!(shows(&map, &need(0, 4)));
+        let position = Position { next_offset: 5, age: None };
+        assert_eq!(
+            map.shortfall("resource", &[need(0, 4), need(0, 5)]),
+            Some(Shortfall::Behind { need: need(0, 5), position })
+        );
+    }
+
+    #[test]
+    fn a_partition_that_nobody_has_folded_yet_is_behind_and_not_unknown() {
+        let map = at(1, &[]);
+        let behind = Shortfall::Behind { need: need(3, 0), position: Position::default() };
+        assert_eq!(map.shortfall("resource", &[need(3, 0)]), Some(behind));
+    }
+
+    #[test]
+    fn a_partition_that_no_topic_has_is_unknown() {
+        let map = at(1, &[]);
+        let other = |epoch, topic: &str| LogPartition { topic: topic.into(), epoch, partition: 0 };
+        for log in [log(4), other(2, "events-input"), other(1, "other")] {
+            let need = Need { log: log.clone(), offset: 0 };
+            let expected = Some(Shortfall::NoSuchPartition(log));
+            assert_eq!(map.shortfall("resource", &[need]), expected);
+        }
+    }
+
+    #[test]
+    fn a_notice_of_another_build_says_nothing() {
+        let mut map = at(2, &[(0, 5)]);
+        assert!(!map.advance(&advance(1, &[(0, 100)])));
+        assert_eq!(map, at(2, &[(0, 5)]));
+    }
+
+    #[test]
+    fn what_the_database_says_counts_even_where_it_is_less() {
+        let mut map = at(1, &[(0, 100), (1, 7)]);
+        map.replace(at(1, &[(0, 3)]), &[]);
+        assert_eq!(map, at(1, &[(0, 3)]));
+    }
+
+    proptest! {
+        #[test]
+        fn notices_in_any_order_and_number_lead_to_the_furthest(
+            moves in prop::collection::vec((0_u32..4, 0_u64..50), 0..20),
+            order in any::<prop::sample::Index>(),
+        ) {
+            let mut map = at(1, &[]);
+            let start = if moves.is_empty() { 0 } else { order.index(moves.len()) };
+            for step in moves[start..].iter().chain(&moves) {
+                map.advance(&advance(1, &[*step]));
+            }
+            for partition in 0..4 {
+                let furthest = moves.iter().filter(|m| m.0 == partition).map(|m| m.1).max();
+                for offset in 0..50 {
+                    let is_shown = furthest.is_some_and(|next| offset < next);
+                    prop_assert_eq!(shows(&map, &need(partition, offset)), is_shown);
+                }
+            }
+        }
+
+        /// Notices reach us in the order of the commits; the answer to a question shows the commits
+        /// up to some moment between the question and the answer.
+        #[test]
+        fn an_answer_and_the_notices_meanwhile_together_lose_no_commit(
+            commits in prop::collection::vec((0_u32..3, 1_u64..5), 1..20),
+            cuts in prop::array::uniform3(any::<prop::sample::Index>()),
+        ) {
+            let mut cuts = cuts.map(|cut| cut.index(commits.len() + 1));
+            cuts.sort_unstable();
+            let [asked, seen, answered] = cuts;
+            let mut truth = at(1, &[]);
+            let mut states = vec![truth.clone()];
+            let mut notices = Vec::new();
+            let mut next = [0_u64; 3];
+            for (partition, records) in &commits {
+                let at = &mut next[usize::try_from(*partition).unwrap()];
+                *at += records;
+                notices.push(advance(1, &[(*partition, *at)]));
+                truth.advance(&notices[notices.len() - 1]);
+                states.push(truth.clone());
+            }
+            let mut map = at(1, &[]);
+            notices[..answered].iter().for_each(|notice| { map.advance(notice); });
+            map.replace(states[seen].clone(), &notices[asked..answered]);
+            prop_assert_eq!(&map, &states[answered]);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Every way in which a read is not answered, as a problem document.
+
+use std::time::Duration;
+
+use access::{Forbidden, Unauthenticated};
+use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use axum::response::{IntoResponse, Response};
+use consistency_token::{TokenError, TooManyEntries};
+use problem_details::{MEDIA_TYPE, Problem, ProblemType};
+use serde::Serialize;
+
+use crate::lookups::LookupError;
+use crate::positions::Unreached;
+use crate::positions::map::{LogPartition, Need, Position};
+
+/// When a reader may come back after a refusal that passes.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Why a read is not answered.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// As the problem says.
+    Problem(Problem),
+    /// The view has not come so far.
+    Behind(Box<ProjectionBehind>),
+}
+
+/// A view has not come as far as a reader needs.
+#[derive(Debug, PartialEq)]
+pub(crate) struct ProjectionBehind {
+    pub(crate) projection: &'static str,
+    pub(crate) need: Need,
+    pub(crate) position: Position,
+}
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl From<Unauthenticated> for Refused {
+    fn from(error: Unauthenticated) -> Self {
+        tracing::debug!(reason = error.reason(), "read refused: no usable access token");
+        Self::Problem(error.into())
+    }
+}
+
+impl From<Forbidden> for Refused {
+    fn from(error: Forbidden) -> Self {
+        tracing::debug!(reason = error.reason(), "read refused: not allowed");
+        Self::Problem(error.into())
+    }
+}
+
+impl From<TokenError> for Refused {
+    fn from(error: TokenError) -> Self {
+        Problem::new(ProblemType::InvalidConsistencyToken, error.to_string()).into()
+    }
+}
+
+impl From<TooManyEntries> for Refused {
+    fn from(error: TooManyEntries) -> Self {
+        Problem::new(ProblemType::InvalidConsistencyToken, error.to_string()).into()
+    }
+}
+
+impl From<LookupError> for Refused {
+    fn from(error: LookupError) -> Self {
+        let detail = match error {
+            LookupError::Busy => "as many reads wait for the database as may; come back later",
+            LookupError::Unavailable => "the database does not answer; come back later",
+        };
+        Problem::new(ProblemType::DatabaseUnavailable, detail).with_retry_after(SOON).into()
+    }
+}
+
+impl Refused {
+    /// Why the view of this projection does not show what the reader needs.
+    pub(crate) fn unreached(projection: &'static str, unreached: Unreached) -> Self {
+        match unreached {
+            Unreached::Behind { need, position } => {
+                Self::Behind(Box::new(ProjectionBehind { projection, need, position }))
+            }
+            Unreached::NoSuchPartition(log) => no_such_partition(&log).into(),
+            Unreached::Unknown => {
+                let detail = "the database does not say how far the view has come; come back later";
+                Problem::new(ProblemType::DatabaseUnavailable, detail).with_retry_after(SOON).into()
+            }
+            Unreached::TooManyWaiting => {
+                let detail = "as many reads wait for the view as may; come back later";
+                Problem::new(ProblemType::NotReady, detail).with_retry_after(SOON).into()
+            }
+        }
+    }
+}
+
+fn no_such_partition(log: &LogPartition) -> Problem {
+    let LogPartition { topic, epoch, partition } = log;
+    let detail = format!(
+        "the consistency token names partition {partition} of {topic}, epoch {epoch}, which is not here"
+    );
+    Problem::new(ProblemType::InvalidConsistencyToken, detail)
+}
+
+/// The document of `projection-behind`: the usual members, then how far behind.
+#[derive(Serialize)]
+struct BehindBody<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    projection: &'static str,
+    topic: &'a str,
+    partition: u32,
+    /// The first offset that the view does not show.
+    position: u64,
+    /// The offset that the token names.
+    wanted: u64,
+    /// Records from the view's position to the wanted one, that one included.
+    behind: u64,
+}
+
+impl IntoResponse for ProjectionBehind {
+    fn into_response(self) -> Response {
+        let kind = ProblemType::ProjectionBehind;
+        let Need { log, offset } = &self.need;
+        let position = self.position.next_offset;
+        let behind = offset.saturating_add(1).saturating_sub(position);
+        let body = BehindBody {
+            r#type: kind.uri(),
+            title: kind.title(),
+            status: kind.status().as_u16(),
+            detail: format!(
+                "the view lacks {behind} records of what the token asks for; come back later, or \
+                 send `Prefer: handling=lenient` for what there is"
+            ),
+            projection: self.projection,
+            topic: &log.topic,
+            partition: log.partition,
+            position,
+            wanted: *offset,
+            behind,
+        };
+        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let mut response = (kind.status(), body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, MEDIA_TYPE);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(RETRY_AFTER, HeaderValue::from(SOON.as_secs()));
+        response.extensions_mut().insert(kind);
+        response
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Problem(problem) => problem.into_response(),
+            Self::Behind(behind) => behind.into_response(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_view_that_is_behind_says_by_how_much() {
+        let log = LogPartition { topic: "events-input".into(), epoch: 1, partition: 7 };
+        let behind = ProjectionBehind {
+            projection: "resource",
+            need: Need { log, offset: 130 },
+            position: Position { next_offset: 128, age: None },
+        };
+        let response = behind.into_response();
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()[RETRY_AFTER], "1");
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        let mut body: Value = serde_json::from_slice(&bytes).unwrap();
+        let detail = body["detail"].take();
+        assert!(detail.as_str().unwrap().starts_with("the view lacks 3 records"));
+        assert_eq!(
+            body,
+            json!({
+                "type": "/problems/projection-behind", "title": "The view is behind",
+                "status": 503, "detail": null, "projection": "resource", "topic": "events-input",
+                "partition": 7, "position": 128, "wanted": 130, "behind": 3,
+            })
+        );
+    }
+}
