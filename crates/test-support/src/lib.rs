@@ -1,1 +1,34 @@
-//! What the tests share: the running stack, isolation per test, waits that say what they wait for. Never linked into a process.
+//! What tests over the real stack stand on: a [`World`] of their own, processes as children, faults
+//! on command, and an oracle that folds the log in memory.
+//!
+//! A test begins with [`World::start`]: its own prefix, topics and database on the stack that
+//! `make test` brings up, so that tests run side by side. Waits are [`eventually`]: they poll a
+//! condition and tell what was seen last when it never comes true.
+
+mod cluster;
+mod database;
+mod eventually;
+mod http;
+mod log;
+mod oracle;
+mod own_stack;
+mod process;
+mod proxy;
+mod report;
+mod serial;
+mod stack;
+mod token;
+mod world;
+
+pub use eventually::{eventually, eventually_within};
+pub use http::{Answer, Client};
+pub use log::{Log, LogRecord, Outgoing, Writer};
+pub use oracle::{Oracle, Stop, StoredRow};
+pub use own_stack::OwnStack;
+pub use process::{Launch, Running};
+pub use proxy::{Link, Proxy};
+pub use report::{Backlog, Report, a_report};
+pub use serial::{Alone, alone};
+pub use stack::Stack;
+pub use token::AccessToken;
+pub use world::World;

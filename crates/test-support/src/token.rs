@@ -1,0 +1,76 @@
+//! Access tokens, right and wrong ones.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
+
+/// An access token that is to be signed.
+#[derive(Debug, Clone)]
+pub struct AccessToken {
+    claims: Value,
+}
+
+impl AccessToken {
+    /// The requirement documents' tester: a device and a user for an hour, and no other claim.
+    pub fn tester() -> Self {
+        let exp = now() + 3600;
+        Self { claims: json!({"sub": "device-tester", "roles": ["device", "user"], "exp": exp}) }
+    }
+
+    /// With another claim, or another value of one.
+    #[must_use]
+    pub fn claim(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.claims[name] = value.into();
+        self
+    }
+
+    /// Of a device that may speak for itself only.
+    #[must_use]
+    pub fn device(self, device_id: &str) -> Self {
+        self.claim("device_id", device_id)
+    }
+
+    /// With these roles.
+    #[must_use]
+    pub fn roles(self, roles: &[&str]) -> Self {
+        self.claim("roles", roles)
+    }
+
+    /// Ended this many seconds ago.
+    #[must_use]
+    pub fn expired(self, seconds_ago: u64) -> Self {
+        self.claim("exp", now() - seconds_ago)
+    }
+
+    /// Signed with the secret of the `dev` profile.
+    ///
+    /// # Errors
+    /// It cannot be signed.
+    pub fn sign(&self) -> Result<String> {
+        self.sign_with("local-dev-secret")
+    }
+
+    /// Signed with another secret.
+    ///
+    /// # Errors
+    /// It cannot be signed.
+    pub fn sign_with(&self, secret: &str) -> Result<String> {
+        let key = EncodingKey::from_secret(secret.as_bytes());
+        let header = Header::new(Algorithm::HS256);
+        jsonwebtoken::encode(&header, &self.claims, &key).context("signing an access token")
+    }
+
+    /// With any header and any text in place of the signature.
+    pub fn forged(&self, header: &Value, signature: &str) -> String {
+        let part = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
+        format!("{}.{}.{signature}", part(header), part(&self.claims))
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}

@@ -1,0 +1,287 @@
+//! A deployment of a test's own on the shared stack.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, ensure};
+use event_schema::schema::Schema;
+use kafka_io::topic::Topic;
+use settings::Prefix;
+use sqlx::PgPool;
+use xtask::stack::local_dir::LocalDir;
+
+use crate::oracle::stored_rows;
+use crate::{AccessToken, Launch, Log, Oracle, Stack, StoredRow, cluster, database, eventually};
+
+/// A deployment under its own prefix: topics, schemas, a database with tables. Dropped, it is
+/// removed, unless the test panics: then it is kept for inspection. Logs of its processes stay.
+#[derive(Debug)]
+pub struct World {
+    name: String,
+    stack: Stack,
+    prefix: Prefix,
+    database: String,
+    pool: PgPool,
+    schema_id: u32,
+    dir: PathBuf,
+}
+
+impl World {
+    /// Deploys on the stack that the environment names. `name` is for people who read names of
+    /// databases and log files.
+    ///
+    /// # Errors
+    /// There is no stack, or a deploy step fails.
+    pub async fn start(name: &str) -> Result<Self> {
+        Self::start_on(Stack::from_env()?, name).await
+    }
+
+    /// Deploys on a stack.
+    ///
+    /// # Errors
+    /// A deploy step fails.
+    pub async fn start_on(stack: Stack, name: &str) -> Result<Self> {
+        let prefix_text = unique_prefix();
+        let prefix = Prefix::parse(&prefix_text).context("a prefix that is none")?;
+        let database = format!("{prefix_text}_{}", name.replace('-', "_"));
+        // Logs stay where `make test` leaves those of a run that failed.
+        let dir = LocalDir::find(Path::new(".local/test"))?.log().join(&database);
+        std::fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
+        database::create(&stack, &database).await?;
+        let owner = stack.database_url(database::OWNER, &database)?;
+        xtask::deploy::migrate(&owner, &prefix).await?;
+        xtask::deploy::topics(stack.brokers()?, &owner, &prefix).await?;
+        xtask::deploy::schemas(stack.registry_url()?, &owner, &prefix).await?;
+        let schema = read_models::database::schema(&prefix);
+        let pool = database::pool(&stack, &database, &schema)?;
+        let schema_id = written_schema_id(&pool).await?;
+        Ok(Self { name: name.to_owned(), stack, prefix, database, pool, schema_id, dir })
+    }
+
+    /// The stack it lives on.
+    pub fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    /// The prefix of everything it owns.
+    pub fn prefix(&self) -> &Prefix {
+        &self.prefix
+    }
+
+    /// The name of its database.
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// Sessions of the database's owner, in which unqualified names mean the read models.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// The URL under which a role reaches its database.
+    ///
+    /// # Errors
+    /// The stack's address is not readable.
+    pub fn database_url(&self, role: &str) -> Result<String> {
+        self.stack.database_url(role, &self.database)
+    }
+
+    /// The topic of device events.
+    ///
+    /// # Errors
+    /// The stack names no brokers.
+    pub fn log(&self) -> Result<Log> {
+        Ok(Log {
+            brokers: self.stack.brokers()?.to_owned(),
+            topic: Topic::EventsInput.name(&self.prefix),
+            schema_id: self.schema_id,
+        })
+    }
+
+    /// An access token of the requirement documents' tester.
+    pub fn token(&self) -> AccessToken {
+        AccessToken::tester()
+    }
+
+    /// A projector, to be set up further and started.
+    ///
+    /// # Errors
+    /// The stack's addresses are not readable.
+    pub fn projector(&self) -> Result<Launch> {
+        Ok(self
+            .launch("projector", "projector")?
+            .setting("MILLRACE_PROJECTOR_BIND", "127.0.0.1:0")
+            .setting("MILLRACE_INSTANCE", "projector-1")
+            .setting("MILLRACE_PROJECTOR_SESSION_TIMEOUT_MS", 6000)
+            .setting("MILLRACE_PROJECTOR_PROCESSED_LINES_PER_SECOND", 5))
+    }
+
+    /// A command-api, to be set up further and started.
+    ///
+    /// # Errors
+    /// The stack's addresses are not readable.
+    pub fn command_api(&self) -> Result<Launch> {
+        Ok(self
+            .launch("command-api", "command_api")?
+            .setting("MILLRACE_COMMAND_API_BIND", "127.0.0.1:0"))
+    }
+
+    /// A query-api, to be set up further and started.
+    ///
+    /// # Errors
+    /// The stack's addresses are not readable.
+    pub fn query_api(&self) -> Result<Launch> {
+        Ok(self.launch("query-api", "query_api")?.setting("MILLRACE_QUERY_API_BIND", "127.0.0.1:0"))
+    }
+
+    fn launch(&self, process: &'static str, role: &str) -> Result<Launch> {
+        Ok(Launch::new(process, self.dir.clone())
+            .setting("MILLRACE_PROFILE", "dev")
+            .setting("MILLRACE_PREFIX", &self.prefix)
+            .setting("KAFKA_BROKERS", self.stack.brokers()?)
+            .setting("SCHEMA_REGISTRY_URL", self.stack.registry_url()?)
+            .setting("DATABASE_URL", self.database_url(role)?))
+    }
+
+    /// Every row that readers of `resources` see, by device.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn rows(&self) -> Result<BTreeMap<String, StoredRow>> {
+        stored_rows(&self.pool).await
+    }
+
+    /// The next offset of every partition.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn positions(&self) -> Result<BTreeMap<i32, i64>> {
+        let rows: Vec<(i32, i64)> = sqlx::query_as("SELECT partition, next_offset FROM positions")
+            .fetch_all(&self.pool)
+            .await
+            .context("reading positions")?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// Who moved each position last.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn owners(&self) -> Result<BTreeMap<i32, String>> {
+        let rows: Vec<(i32, String)> =
+            sqlx::query_as("SELECT partition, coalesce(owner, '') FROM positions")
+                .fetch_all(&self.pool)
+                .await
+                .context("reading owners")?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// Sets every position to 0, as an operator who wants everything folded again.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn set_positions_back(&self) -> Result<()> {
+        sqlx::query("UPDATE positions SET next_offset = 0")
+            .execute(&self.pool)
+            .await
+            .context("setting positions back")
+            .map(drop)
+    }
+
+    /// The sum of all positions: how far the projection is in a log that was never cut.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn folded(&self) -> Result<i64> {
+        Ok(self.positions().await?.values().sum())
+    }
+
+    /// Waits until everything that the log holds now is folded.
+    ///
+    /// # Errors
+    /// It is not in time.
+    pub async fn level(&self) -> Result<()> {
+        let ends = self.log()?.ends().await?;
+        eventually("everything logged is folded", async || {
+            let positions = self.positions().await?;
+            let behind: Vec<_> = ends
+                .iter()
+                .map(|(partition, end)| (partition, positions.get(partition).unwrap_or(&0), end))
+                .filter(|(_, position, end)| position < end)
+                .collect();
+            ensure!(behind.is_empty(), "(partition, position, log end) are {behind:?}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Refuses a view that is not the log folded in memory, row for row.
+    ///
+    /// # Errors
+    /// It differs, or log or database cannot be read.
+    pub async fn must_equal_the_log(&self) -> Result<Oracle> {
+        let oracle = Oracle::of(&self.log()?).await?;
+        oracle.must_equal(&self.rows().await?)?;
+        let positions = self.positions().await?;
+        for (partition, next) in &oracle.positions {
+            let found = positions.get(partition);
+            ensure!(found == Some(next), "partition {partition} stands at {found:?}, not {next}");
+        }
+        Ok(oracle)
+    }
+}
+
+/// The id that the registry gave the schema of new events.
+async fn written_schema_id(pool: &PgPool) -> Result<u32> {
+    let written: Schema = event_schema::device::WRITTEN;
+    let schemas = read_models::deployment::schemas(pool).await.context("reading schema ids")?;
+    schemas
+        .into_iter()
+        .find(|known| {
+            known.record_name == written.record_name() && known.version == written.version()
+        })
+        .map(|known| known.schema_id)
+        .context("the deploy step recorded no id of the schema")
+}
+
+/// Differs for every world of every process on one machine, for longer than a stack lives.
+fn unique_prefix() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = since_epoch.as_secs() % 100_000_000;
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("t{seconds}_{}_{number}", std::process::id() % 100_000)
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!(
+                "the world {} is kept: database {}, prefix {}, logs in {}",
+                self.name,
+                self.database,
+                self.prefix,
+                self.dir.display()
+            );
+            return;
+        }
+        let (stack, database, prefix) =
+            (self.stack.clone(), self.database.clone(), self.prefix.clone());
+        // A thread of its own, since a runtime cannot be entered twice. What cannot be removed, say
+        // of a stack that is gone, does no harm.
+        let removed = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(remove(&stack, &database, &prefix))
+        });
+        let _ = removed.join();
+    }
+}
+
+async fn remove(stack: &Stack, database: &str, prefix: &Prefix) -> Result<()> {
+    database::drop_database(stack, database).await?;
+    let topics: Vec<String> = Topic::ALL.iter().map(|topic| topic.name(prefix)).collect();
+    let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+    cluster::delete_topics(stack.brokers()?, &names).await
+}

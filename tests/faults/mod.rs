@@ -1,0 +1,7 @@
+//! What breaks, and what must hold meanwhile and afterwards.
+
+mod crashes;
+mod database;
+mod log_identity;
+mod poison;
+mod redelivery;

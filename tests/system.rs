@@ -1,0 +1,3 @@
+//! Tests of the whole system over the real stack: what users do, what breaks, what is promised.
+
+mod faults;
