@@ -63,7 +63,7 @@ const EDGES: [(&str, &[&str]); 17] = [
     ),
     // Tools and tests.
     ("xtask", &["event-schema", "kafka-io", "read-models", "settings"]),
-    ("test-support", &[]),
+    ("test-support", ANY),
     ("system-tests", ANY),
     ("benches", ANY),
 ];
