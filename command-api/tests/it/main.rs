@@ -4,4 +4,5 @@
 
 mod access_tokens;
 mod events;
+mod process;
 mod world;
