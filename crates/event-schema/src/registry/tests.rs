@@ -1,9 +1,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use domain::device::{Dedupe, DeviceEvent, DeviceEventReported, DeviceId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::decode::{DecodeError, Decoder};
+use crate::device;
 
 /// A registry of one answer, which counts how often it was asked.
 struct Stub {
@@ -161,6 +164,28 @@ async fn failures_of_many_ids_do_not_pile_up() {
     }
     registry.slot(u32::MAX);
     assert_eq!(registry.slots.lock().len(), 1);
+}
+
+#[tokio::test]
+async fn a_decoder_learns_an_id_once_and_then_reads_its_values() {
+    let body = serde_json::json!({"schema": device::WRITTEN.text()}).to_string();
+    let stub = Stub::changing([ERROR, Behaviour::Answers("200 OK", body.leak())]).await;
+    let decoder: Decoder<DeviceEvent> = Decoder::new([]);
+    let event = DeviceEventReported {
+        device_id: DeviceId::from_log("device-123".to_owned()),
+        request_id: uuid::Uuid::from_u128(1),
+        dedupe: Dedupe::None,
+        body_hash: None,
+        occurred_at: None,
+        payload: "{}".to_owned(),
+    };
+    let value = device::encode(&event, 7).unwrap();
+    assert_eq!(decoder.decode(&value), Err(DecodeError::UnknownSchemaId(7)));
+    assert!(decoder.learn(&stub.registry, 7).await.unwrap_err().is_transient());
+    assert_eq!(decoder.decode(&value), Err(DecodeError::UnknownSchemaId(7)));
+    later(FAILURE_HOLDS).await;
+    decoder.learn(&stub.registry, 7).await.unwrap();
+    assert_eq!(decoder.decode(&value), Ok(DeviceEvent::Reported(event)));
 }
 
 #[test]

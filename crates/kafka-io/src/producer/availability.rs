@@ -50,17 +50,18 @@ impl Availability {
 
     /// Whether a record may be queued now.
     pub(super) fn check(&self, now: Instant) -> Result<(), Unavailable> {
+        let is_stalled = self.is_stalled(now);
         match self.connection.load(Ordering::Relaxed) {
             CONNECTING => Err(Unavailable::Connecting),
             BROKERS_DOWN => Err(Unavailable::BrokersDown),
             NO_ANSWER => Err(Unavailable::NoAnswer),
-            _ if self.is_stalled(now) => Err(Unavailable::Stalled),
+            _ if is_stalled => Err(Unavailable::Stalled),
             _ => Ok(()),
         }
     }
 
     fn is_stalled(&self, now: Instant) -> bool {
-        if self.waiting.load(Ordering::Relaxed) == 0 {
+        if self.waiting.load(Ordering::Acquire) == 0 {
             return false;
         }
         let since = Duration::from_micros(self.progress.load(Ordering::Relaxed));
@@ -87,10 +88,11 @@ impl Availability {
 
     /// A queued record failed; `timed_out` when no broker said so.
     pub(super) fn failed(&self, timed_out: bool) {
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        // In this order, or a stall would seem to end for a moment.
         if timed_out {
             self.leave_up(NO_ANSWER);
         }
+        self.waiting.fetch_sub(1, Ordering::Release);
     }
 
     /// The client lost its last connection.

@@ -81,15 +81,15 @@ async fn while_the_brokers_are_down_a_record_is_refused_at_once_and_taken_after(
     let down = Occurrence::Unavailable(Unavailable::BrokersDown);
     fixture.until("down", |occurrence| *occurrence == down).await;
 
-    let asked = Instant::now();
-    let refused = SendError::Refused(Refusal::Unavailable(Unavailable::BrokersDown));
-    assert_eq!(fixture.send("a").await, Err(refused));
-    assert!(asked.elapsed() < Duration::from_millis(50), "refused after {:?}", asked.elapsed());
+    // A time-out of zero polls once: the refusal waits for nothing.
+    let refused = tokio::time::timeout(Duration::ZERO, fixture.send("a")).await;
+    let expected = SendError::Refused(Refusal::Unavailable(Unavailable::BrokersDown));
+    assert_eq!(refused, Ok(Err(expected)));
 
     fixture.cluster.broker_up(1).unwrap();
     let back = Instant::now();
     fixture.until("available", |occurrence| *occurrence == Occurrence::Available).await;
-    assert!(back.elapsed() < Duration::from_secs(2), "back after {:?}", back.elapsed());
+    assert!(back.elapsed() < Duration::from_secs(5), "back after {:?}", back.elapsed());
     fixture.send("a").await.unwrap();
 }
 
@@ -108,7 +108,7 @@ async fn a_producer_without_brokers_starts_and_refuses() {
 }
 
 #[tokio::test]
-async fn a_record_without_an_answer_is_unknown_and_those_behind_it_are_refused() {
+async fn a_record_without_an_answer_is_unknown_and_others_are_refused_until_one_comes() {
     let mut fixture = Fixture::start(|config| {
         config.stall_timeout = Duration::from_millis(300);
     })
@@ -120,6 +120,10 @@ async fn a_record_without_an_answer_is_unknown_and_those_behind_it_are_refused()
     fixture.until("stalled", |occurrence| *occurrence == stalled).await;
     let refused = fixture.send("a").await;
     assert!(matches!(refused, Err(SendError::Refused(Refusal::Unavailable(_)))), "{refused:?}");
+
+    fixture.cluster.broker_round_trip_time(1, Duration::ZERO).unwrap();
+    fixture.until("available", |occurrence| *occurrence == Occurrence::Available).await;
+    fixture.send("a").await.unwrap();
 }
 
 #[tokio::test]
