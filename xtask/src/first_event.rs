@@ -26,7 +26,8 @@ pub fn travel(url: &str, access_token: &str) -> Result<Value> {
     let mut accepted = agent
         .post(format!("{url}/events"))
         .header("Authorization", &authorization)
-        .send_json(json!({ "device_id": DEVICE, "payload": { "message": "hello" } }))
+        .content_type("application/json")
+        .send(json!({ "device_id": DEVICE, "payload": { "message": "hello" } }).to_string())
         .context("sending the first event")?;
     let answer = accepted.body_mut().read_to_string().context("reading the answer")?;
     ensure!(

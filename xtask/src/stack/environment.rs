@@ -11,7 +11,7 @@ use crate::dev_token;
 pub(crate) fn variables(stack: &Stack) -> Result<Vec<(String, String)>> {
     let port = |listener| stack.ports.of(listener);
     let mut variables = vec![
-        ("MILLRACE_URL", front_door(stack)),
+        (settings::table::URL.name, front_door(stack)),
         ("KAFKA_BROKERS", brokers(stack)),
         ("SCHEMA_REGISTRY_URL", registry_url(stack)),
         ("DATABASE_URL", postgres::url(stack, postgres::OWNER)),

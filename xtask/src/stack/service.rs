@@ -108,9 +108,14 @@ fn settings(stack: &Stack, service: Service, name: &str, port: u16) -> Vec<(Stri
         (table::DATABASE_URL.name, postgres::url(stack, service.role())),
         (service.bind_setting().name, format!("127.0.0.1:{port}")),
     ];
-    let is_ours = |name: &String| ours.iter().any(|(ours, _)| ours == name);
+    // The stack's own address is no process' setting, and its names have no prefix.
+    let is_passed_on = |name: &String| {
+        name.starts_with("MILLRACE_")
+            && ![table::URL.name, table::PREFIX.name].contains(&name.as_str())
+            && !ours.iter().any(|(ours, _)| ours == name)
+    };
     std::env::vars()
-        .filter(|(name, _)| name.starts_with("MILLRACE_") && !is_ours(name))
+        .filter(|(name, _)| is_passed_on(name))
         .chain(ours.iter().map(|(name, value)| ((*name).to_owned(), value.clone())))
         .collect()
 }
