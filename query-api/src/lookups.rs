@@ -184,3 +184,54 @@ impl Line {
         Ok(rows)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl Lookup for Nothing {
+        type Row = ();
+
+        async fn find(
+            _: &mut PgConnection,
+            _: &[String],
+        ) -> Result<HashMap<String, ()>, sqlx::Error> {
+            Ok(HashMap::new())
+        }
+    }
+
+    const LIMITS: LookupLimits =
+        LookupLimits { connections: 1, queued: 1, timeout: Duration::from_secs(2) };
+
+    /// Port 1 of this machine: nobody listens there.
+    fn no_database() -> DatabaseConfig {
+        let connect = PgConnectOptions::new().host("127.0.0.1").port(1);
+        DatabaseConfig { connect, schema: "read_models".into() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_past_the_queue_is_refused_at_once_and_one_in_it_at_its_time() {
+        let (lookups, _connections_at_rest) = Lookups::<Nothing>::new(&no_database(), LIMITS);
+        let began = tokio::time::Instant::now();
+        let (queued, refused) = tokio::join!(lookups.find("a".into()), async {
+            (lookups.find("b".into()).await, began.elapsed())
+        });
+        assert_eq!(refused, (Err(LookupError::Busy), Duration::ZERO));
+        assert_eq!((queued, began.elapsed()), (Err(LookupError::Unavailable), LIMITS.timeout));
+    }
+
+    #[tokio::test]
+    async fn without_a_database_a_read_is_told_so_before_its_time_is_over() {
+        let (lookups, connections) = Lookups::<Nothing>::new(&no_database(), LIMITS);
+        let tasks: Vec<_> = connections.into_iter().map(tokio::spawn).collect();
+        let began = std::time::Instant::now();
+        assert_eq!(lookups.find("a".into()).await, Err(LookupError::Unavailable));
+        assert!(began.elapsed() < LIMITS.timeout);
+        drop(lookups);
+        for task in tasks {
+            task.await.unwrap();
+        }
+    }
+}

@@ -62,12 +62,12 @@ pub struct HttpRequestServed<'a> {
 }
 
 impl HttpRequestServed<'_> {
-    /// Records the time and writes a line: `warn` where we are at fault, else `debug`, since the
-    /// metric tells the rest.
+    /// Records the time and writes a line: `warn` for a defect of ours, else `debug`: the metric
+    /// tells the rest, and an overload that is refused must not also fill the log.
     pub fn emit(&self, timers: &HttpTimers) {
         timers.record(self);
         let duration_us = u64::try_from(self.duration.as_micros()).unwrap_or(u64::MAX);
-        if self.status >= 500 {
+        if self.status == 500 {
             tracing::warn!(
                 http.method = self.method,
                 http.route = self.route,
