@@ -136,14 +136,7 @@ fn cargo(checkout: &Path, args: &[&str]) -> Result<()> {
 fn rustdoc(checkout: &Path) -> Result<()> {
     succeed(
         Command::new("cargo")
-            .args([
-                "doc",
-                "--quiet",
-                "--locked",
-                "--workspace",
-                "--no-deps",
-                "--document-private-items",
-            ])
+            .args(["doc", "--quiet", "--locked", "--workspace", "--no-deps"])
             .env("RUSTDOCFLAGS", "-D warnings")
             .current_dir(checkout),
     )

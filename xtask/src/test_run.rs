@@ -27,7 +27,10 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let local = LocalDir::find(Path::new(DIRECTORY))?;
     let gates = gates::check(&local.checkout, &Gate::ALL);
     let tests = on_a_stack(&local, "cargo", &[&cargo_test(), arguments].concat());
-    gates.and(tests)
+    let faults: Vec<String> =
+        [gates, tests].into_iter().filter_map(|it| Some(format!("{:#}", it.err()?))).collect();
+    ensure!(faults.is_empty(), "{}", faults.join("\n"));
+    Ok(())
 }
 
 /// Runs the benches on a stack of their own.
@@ -73,6 +76,8 @@ async fn interruptible(local: &LocalDir, program: &str, arguments: &[String]) ->
         .args(arguments)
         .envs(variables)
         .current_dir(&local.checkout)
+        // A group of its own, so that all of it can be told to end, and before the stack does.
+        .process_group(0)
         .spawn()
         .with_context(|| format!("running {program}"))?;
     let status = signals.pass_on(&mut child).await?;
@@ -101,7 +106,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the child. Of an interrupt the terminal has told it too; a termination is passed on.
+    /// Waits for the child; a signal is passed on to it and to all that it started.
     async fn pass_on(&mut self, child: &mut Child) -> Result<ExitStatus> {
         tokio::select! {
             status = child.wait() => return status.context("waiting for the program"),
@@ -112,7 +117,7 @@ impl Signals {
             child.id().and_then(|pid| rustix::process::Pid::from_raw(pid.cast_signed()))
         {
             // It may have ended in between, which is what is wanted.
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::TERM);
         }
         child.wait().await.context("waiting for the interrupted program")
     }
