@@ -12,6 +12,11 @@ mod process;
 mod server;
 mod shutdown;
 
+/// Every process allocates through mimalloc: under many small requests on several threads the C
+/// library's allocator took a tenth of the CPU time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub use health::{Component, Health, HealthReport, Heartbeat};
 pub use process::{Process, main};
 pub use server::{Drained, HttpConfig, Server};
