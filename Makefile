@@ -44,7 +44,8 @@ fmt: ## Formats the code
 	@cargo fmt --all
 
 bench: tools ## Measures against baselines in the same run
-	@cargo run --quiet --release --locked --package xtask -- bench
+	@$(RELEASE)
+	@$(XTASK) bench
 
 tools:
 	@deploy/local/install.sh
