@@ -77,6 +77,8 @@ enum Command {
     },
     /// Writes deploy/kafka/topics.yaml anew from the code
     WriteTopics,
+    /// Writes docs/configuration.md anew from the table of settings
+    WriteSettings,
     /// Runs the deploy steps against DATABASE_URL, KAFKA_BROKERS and SCHEMA_REGISTRY_URL
     Deploy {
         /// One step only
@@ -133,6 +135,7 @@ impl Arguments {
             Command::Test { arguments } => test_run::run(&arguments)?,
             Command::Bench { arguments } => test_run::bench(&arguments)?,
             Command::WriteTopics => gates::write_topics(&local.checkout)?,
+            Command::WriteSettings => gates::write_settings(&local.checkout)?,
             Command::Deploy { step, database_url, brokers, registry_url, prefix } => {
                 let wants = |this| step.is_none_or(|step| step == this);
                 tokio::runtime::Runtime::new()?.block_on(async {

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
+mod configuration;
 mod dependencies;
 mod documents;
 mod layout;
@@ -27,6 +28,8 @@ pub enum Gate {
     Docs,
     /// Topics are declared alike in the code and for operators.
     Topics,
+    /// The page of settings says what the table of settings says.
+    Settings,
     /// What is promised and called done has a proof.
     Promises,
     /// No lint complains.
@@ -39,12 +42,13 @@ pub enum Gate {
 
 impl Gate {
     /// Every gate, the quick ones first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Fmt,
         Self::Deps,
         Self::Layout,
         Self::Docs,
         Self::Topics,
+        Self::Settings,
         Self::Promises,
         Self::Clippy,
         Self::Rustdoc,
@@ -58,6 +62,7 @@ impl Gate {
             Self::Layout => "layout",
             Self::Docs => "docs",
             Self::Topics => "topics",
+            Self::Settings => "settings",
             Self::Promises => "promises",
             Self::Clippy => "clippy",
             Self::Rustdoc => "rustdoc",
@@ -72,6 +77,7 @@ impl Gate {
             Self::Layout => none(layout::faults(checkout)?),
             Self::Docs => none(documents::faults(checkout)?),
             Self::Topics => none(topics::faults(checkout)?),
+            Self::Settings => none(configuration::faults(checkout)?),
             Self::Promises => none(promises::faults(checkout)?),
             Self::Clippy => cargo(
                 checkout,
@@ -112,6 +118,14 @@ pub fn check(checkout: &Path, gates: &[Gate]) -> Result<()> {
     }
     ensure!(failed.is_empty(), "these gates did not pass: {}", failed.join(", "));
     Ok(())
+}
+
+/// Writes the page of settings anew from their table.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_settings(checkout: &Path) -> Result<()> {
+    configuration::write(checkout)
 }
 
 /// Writes the operators' list of topics anew from the code.

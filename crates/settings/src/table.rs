@@ -57,7 +57,7 @@ table! {
     PROFILE = Setting {
         name: "MILLRACE_PROFILE", aliases: &[], default: Some("production"),
         kind: Kind::OneOf(&["production", "dev"]),
-        about: "`dev` allows HS256 access tokens and generated secrets; `production` refuses them",
+        about: "`dev` takes access tokens signed with the well-known secret and signs with generated ones; `production` refuses both",
     };
     /// The prefix of everything a deployment owns in shared systems.
     PREFIX = Setting {
