@@ -237,5 +237,6 @@ fn report(notices: &UnboundedSender<Notice>, partition: i32, error: &KafkaError)
 }
 
 fn is_fatal(error: &KafkaError) -> bool {
-    error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal)
+    matches!(error, KafkaError::MessageConsumptionFatal(_))
+        || error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal)
 }
