@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
+use domain::Timestamp;
 use domain::device::BodyHash;
 use read_models::recorded::Recorded;
 use sqlx::PgConnection;
@@ -46,24 +47,54 @@ pub(super) async fn distinct<'a, E: Event>(
     scope: &Scope,
     batch: &[&'a Recorded<E>],
 ) -> Result<Distinct<'a, E>, SeenError> {
-    let (named, mut dropped) = first_of_each(batch)?;
-    if named.is_empty() {
-        return Ok(Distinct { events: batch.to_vec(), duplicates: 0 });
-    }
-    let new = remember(connection, scope, &named).await?;
-    let old: Vec<Uuid> = named.keys().filter(|id| !new.contains(*id)).copied().collect();
-    if !old.is_empty() {
-        check_bodies(connection, scope, &named, &old).await?;
-        dropped.extend(old.iter().filter_map(|id| named.get(id)).map(|first| place(first.record)));
+    let mut dropped = HashSet::new();
+    let mut waiting = named(batch);
+    // One round, unless a batch spans more log time than an identity is remembered for.
+    while !waiting.is_empty() {
+        let firsts = first_of_each(&waiting);
+        let new = remember(connection, scope, &firsts).await?;
+        let known = known(connection, scope, &firsts, &new).await?;
+        let mut later = Vec::new();
+        for named in waiting {
+            match known.get(&named.record.event.event_id()).map(|known| known.judge(&named)) {
+                Some(Verdict::First) | None => {}
+                Some(Verdict::Repeated) => drop(dropped.insert(place(named.record))),
+                Some(Verdict::AnotherBody) => return Err(id_reused(named.record)),
+                Some(Verdict::Forgotten) => later.push(named),
+            }
+        }
+        waiting = later;
     }
     let events: Vec<_> =
         batch.iter().copied().filter(|record| !dropped.contains(&place(*record))).collect();
     Ok(Distinct { duplicates: batch.len() - events.len(), events })
 }
 
+/// A record whose client named it.
 struct Named<'a, E> {
     record: &'a Recorded<E>,
     body_hash: BodyHash,
+}
+
+/// The event that an identity stands for now.
+struct Known {
+    body_hash: Vec<u8>,
+    log_time: Timestamp,
+    /// Where it stands if it is of this batch.
+    place: Option<Place>,
+}
+
+/// What a record is to the event that its identity stands for.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// That event.
+    First,
+    /// A repetition of it, or delivered again.
+    Repeated,
+    /// Something else under its identity.
+    AnotherBody,
+    /// So much later that the identity is free again.
+    Forgotten,
 }
 
 /// Where a record of the batch stands.
@@ -73,21 +104,37 @@ fn place<E>(record: &Recorded<E>) -> Place {
     (record.partition, record.position.offset)
 }
 
-type FirstOfEach<'a, E> = (BTreeMap<Uuid, Named<'a, E>>, HashSet<Place>);
-
-/// The first event of each identity in the batch, and the places of the others.
-fn first_of_each<'a, E: Event>(batch: &[&'a Recorded<E>]) -> Result<FirstOfEach<'a, E>, SeenError> {
-    let mut named: BTreeMap<Uuid, Named<'a, E>> = BTreeMap::new();
-    let mut repeated = HashSet::new();
-    for &record in batch {
-        let Some(body_hash) = record.event.client_named() else { continue };
-        match named.get(&record.event.event_id()) {
-            Some(first) if first.body_hash != body_hash => return Err(id_reused(record)),
-            Some(_) => drop(repeated.insert(place(record))),
-            None => drop(named.insert(record.event.event_id(), Named { record, body_hash })),
+impl Known {
+    fn judge<E>(&self, named: &Named<'_, E>) -> Verdict {
+        let age = named.record.log_time.micros().saturating_sub(self.log_time.micros());
+        if self.place == Some(place(named.record)) {
+            Verdict::First
+        } else if age > REMEMBERED.num_microseconds().unwrap_or(i64::MAX) {
+            Verdict::Forgotten
+        } else if age >= 0 && self.body_hash[..] != named.body_hash[..] {
+            Verdict::AnotherBody
+        } else {
+            // An older record than the one that is known was judged when it was folded first.
+            Verdict::Repeated
         }
     }
-    Ok((named, repeated))
+}
+
+fn named<'a, E: Event>(batch: &[&'a Recorded<E>]) -> Vec<Named<'a, E>> {
+    let named =
+        |record: &&'a Recorded<E>| Some(Named { record, body_hash: record.event.client_named()? });
+    batch.iter().filter_map(named).collect()
+}
+
+/// The first record of each identity, in the order of identities.
+fn first_of_each<'a, 'n, E: Event>(
+    waiting: &'n [Named<'a, E>],
+) -> BTreeMap<Uuid, &'n Named<'a, E>> {
+    let mut firsts = BTreeMap::new();
+    for named in waiting {
+        firsts.entry(named.record.event.event_id()).or_insert(named);
+    }
+    firsts
 }
 
 fn id_reused<E>(record: &Recorded<E>) -> SeenError {
@@ -98,12 +145,12 @@ fn id_reused<E>(record: &Recorded<E>) -> SeenError {
 async fn remember<E>(
     connection: &mut PgConnection,
     scope: &Scope,
-    named: &BTreeMap<Uuid, Named<'_, E>>,
+    firsts: &BTreeMap<Uuid, &Named<'_, E>>,
 ) -> Result<HashSet<Uuid>, sqlx::Error> {
-    let ids: Vec<Uuid> = named.keys().copied().collect();
-    let hashes: Vec<&[u8]> = named.values().map(|named| &named.body_hash[..]).collect();
+    let ids: Vec<Uuid> = firsts.keys().copied().collect();
+    let hashes: Vec<&[u8]> = firsts.values().map(|first| &first.body_hash[..]).collect();
     let times: Vec<DateTime<Utc>> =
-        named.values().map(|named| to_datetime(named.record.log_time)).collect();
+        firsts.values().map(|first| to_datetime(first.record.log_time)).collect();
     let new: Vec<Uuid> = sqlx::query_scalar(
         "INSERT INTO seen AS s (projection, generation, event_id, body_hash, log_time)
          SELECT $1, $2, * FROM UNNEST($3::uuid[], $4::bytea[], $5::timestamptz[])
@@ -123,27 +170,37 @@ async fn remember<E>(
     Ok(new.into_iter().collect())
 }
 
-async fn check_bodies<E>(
+/// What each identity stands for now: the record just remembered, or what was stored before.
+async fn known<E>(
     connection: &mut PgConnection,
     scope: &Scope,
-    named: &BTreeMap<Uuid, Named<'_, E>>,
-    old: &[Uuid],
-) -> Result<(), SeenError> {
-    let hashes: Vec<(Uuid, Vec<u8>)> = sqlx::query_as(
-        "SELECT event_id, body_hash FROM seen
-         WHERE projection = $1 AND generation = $2 AND event_id = ANY($3)",
-    )
-    .bind(scope.projection)
-    .bind(scope.generation)
-    .bind(old)
-    .fetch_all(connection)
-    .await?;
-    let reused = hashes
-        .iter()
-        .filter_map(|(id, hash)| named.get(id).filter(|named| named.body_hash[..] != hash[..]))
-        .map(|named| named.record)
-        .min_by_key(|record| place(*record));
-    reused.map_or(Ok(()), |record| Err(id_reused(record)))
+    firsts: &BTreeMap<Uuid, &Named<'_, E>>,
+    new: &HashSet<Uuid>,
+) -> Result<BTreeMap<Uuid, Known>, sqlx::Error> {
+    let (new, old): (Vec<_>, Vec<_>) = firsts.iter().partition(|(id, _)| new.contains(id));
+    let of_batch = |(id, first): (&Uuid, &&Named<'_, E>)| {
+        let body_hash = first.body_hash.to_vec();
+        let place = Some(place(first.record));
+        (*id, Known { body_hash, log_time: first.record.log_time, place })
+    };
+    let mut known: BTreeMap<_, _> = new.into_iter().map(of_batch).collect();
+    if !old.is_empty() {
+        let old: Vec<Uuid> = old.into_iter().map(|(id, _)| *id).collect();
+        let stored: Vec<(Uuid, Vec<u8>, DateTime<Utc>)> = sqlx::query_as(
+            "SELECT event_id, body_hash, log_time FROM seen
+             WHERE projection = $1 AND generation = $2 AND event_id = ANY($3)",
+        )
+        .bind(scope.projection)
+        .bind(scope.generation)
+        .bind(old)
+        .fetch_all(connection)
+        .await?;
+        known.extend(stored.into_iter().map(|(id, body_hash, time)| {
+            let log_time = Timestamp(time.timestamp_micros());
+            (id, Known { body_hash, log_time, place: None })
+        }));
+    }
+    Ok(known)
 }
 
 /// Forgets identities that no record still to come can repeat within [`REMEMBERED`]: those older by
@@ -179,6 +236,6 @@ fn interval() -> sqlx::postgres::types::PgInterval {
     }
 }
 
-pub(super) fn to_datetime(time: domain::Timestamp) -> DateTime<Utc> {
+pub(super) fn to_datetime(time: Timestamp) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(time.micros()).unwrap_or(DateTime::<Utc>::MIN_UTC)
 }
