@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use event_schema::registry::RegistryConfig;
+use kafka_io::config::KafkaConfig;
 use kafka_io::consumer::{Capacity, ConsumerConfig};
 use kafka_io::topic::{ConsumerGroup, Topic};
 use lifecycle::{HttpConfig, Shutdown};
@@ -66,7 +67,7 @@ fn consumer(settings: &mut Settings, prefix: &Prefix, batch: BatchLimits) -> Con
         .optional_text(&table::INSTANCE)
         .unwrap_or_else(|| format!("projector-{}", std::process::id()));
     ConsumerConfig {
-        brokers: settings.text(&table::KAFKA_BROKERS),
+        brokers: KafkaConfig::from_settings(settings).brokers,
         group: ConsumerGroup::EventsProcessor.name(prefix),
         instance,
         topic: Topic::EventsInput.name(prefix),

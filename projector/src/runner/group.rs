@@ -172,6 +172,8 @@ impl<P: Projection> Supervisor<P> {
         };
         let (notices, group_inbox) = mpsc::unbounded_channel();
         let decode = EventDecode::<P::Event>::new(decoder.clone(), scope.epoch);
+        // What was said of brokers was said by the consumer before this one.
+        self.progress.brokers(true, String::new(), Instant::now());
         let consumer = match Consumer::start(&self.config.consumer, decode, notices) {
             Ok(consumer) => consumer,
             Err(error) => return Ended::Failed(error.to_string()),
@@ -329,7 +331,10 @@ impl<E: super::Event> Group<'_, E> {
                 self.release(&partitions).await;
                 self.consumer.command(Command::Release(partitions));
             }
-            Notice::Lost(partitions) => self.release(&partitions).await,
+            Notice::Lost(partitions) => {
+                self.progress.left();
+                self.release(&partitions).await;
+            }
             Notice::OffsetOutOfRange { partition, reason } => {
                 let reason = format!("the log does not hold the position any more: {reason}");
                 let kind = "log-truncated";

@@ -190,7 +190,7 @@ impl<P: Projection> Lane<P> {
                     held.decode_again(&decoder, Instant::now());
                 } else {
                     let reason = format!("the registry knows no schema with id {schema_id}");
-                    held.halt("unknown-schema-id", reason, None);
+                    held.halt_at_blocked("unknown-schema-id", reason);
                 }
             }
             self.observe(partition);

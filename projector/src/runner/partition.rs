@@ -272,6 +272,12 @@ impl<E: Event> Partition<E> {
         self.stop = Some(Stop::Halted { kind: kind.to_owned(), reason, offset });
     }
 
+    /// Does not move past the record that could not be decoded until somebody acts.
+    pub(super) fn halt_at_blocked(&mut self, kind: &str, reason: String) {
+        let offset = self.blocked.as_ref().map(|(_, identity, _)| identity.offset);
+        self.halt(kind, reason, offset);
+    }
+
     fn halt_on_ledger(&mut self, error: &LedgerError, offset: i64) {
         self.halt(error.kind(), error.to_string(), Some(offset));
     }

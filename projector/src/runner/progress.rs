@@ -135,6 +135,11 @@ impl Progress {
         inner.fault = None;
     }
 
+    /// The group took all partitions away and has not given any yet.
+    pub(super) fn left(&self) {
+        self.inner.lock().is_member = false;
+    }
+
     /// Something outside the partitions stands in the way of the whole projection.
     pub(super) fn fault(&self, reason: String) {
         let mut inner = self.inner.lock();
