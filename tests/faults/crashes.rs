@@ -1,6 +1,7 @@
 //! Projectors that die or freeze in the middle of their work.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use test_support::{Backlog, World, a_report, alone, eventually, eventually_within};
@@ -92,4 +93,65 @@ async fn a_projector_that_wakes_after_others_took_over_folds_nothing_twice() -> 
     world.must_equal_the_log().await?;
     owner.ready().await?;
     successor.ready().await
+}
+
+#[tokio::test]
+async fn a_projector_whose_session_ran_out_joins_again_by_itself() -> Result<()> {
+    let world = World::start("lost_session").await?;
+    let log = world.log()?;
+    let projector = world.projector()?.start().await?;
+    log.append((0..100).map(|n| a_report(&format!("device-{n}")))).await?;
+    world.level().await?;
+    projector.sigstop()?;
+    // The group forgets a member that is silent for longer than its session.
+    let silent = Instant::now();
+    eventually("the session has run out", async || {
+        let passed = silent.elapsed();
+        ensure!(passed > Duration::from_secs(8), "only {passed:?} have passed");
+        Ok(())
+    })
+    .await?;
+    projector.sigcont()?;
+    log.append((0..100).map(|n| a_report(&format!("device-{n}")))).await?;
+    world.level().await?;
+    projector.ready().await?;
+    world.must_equal_the_log().await.map(drop)
+}
+
+#[tokio::test]
+async fn partitions_move_between_living_projectors_without_a_gap() -> Result<()> {
+    let world = World::start("handover").await?;
+    let log = world.log()?;
+    let start = async |instance: &str| {
+        let launch = world.projector()?.setting("MILLRACE_INSTANCE", instance);
+        launch.setting("MILLRACE_PROJECTOR_BATCH_RECORDS", 50).start().await
+    };
+    let backlog = Backlog { events: 60_000, devices: 500 };
+    log.append_backlog(backlog).await?;
+    let mut first = start("first").await?;
+    eventually("the first folds", async || {
+        let folded = world.folded().await?;
+        ensure!(folded > 1_000, "{folded} are folded");
+        Ok(())
+    })
+    .await?;
+    let second = start("second").await?;
+    let shares = async |wanted: &[&str]| {
+        eventually("the partitions are shared", async || {
+            let owners = world.owners().await?;
+            let found: BTreeSet<_> = owners.values().map(String::as_str).collect();
+            ensure!(found == wanted.iter().copied().collect(), "they belong to {owners:?}");
+            Ok(())
+        })
+        .await
+    };
+    shares(&["first", "second"]).await?;
+    ensure!(world.folded().await? < backlog.events.cast_signed(), "the drain was over too early");
+    first.terminate().await?;
+    world.level().await?;
+    log.append((0..200).map(|n| a_report(&format!("device-{n}")))).await?;
+    world.level().await?;
+    shares(&["second"]).await?;
+    second.ready().await?;
+    world.must_equal_the_log().await.map(drop)
 }

@@ -1,5 +1,7 @@
 //! What breaks, and what must hold meanwhile and afterwards.
 
+mod any_split;
+mod broker;
 mod crashes;
 mod database;
 mod log_identity;

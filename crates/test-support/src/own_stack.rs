@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use xtask::stack::local_dir::LocalDir;
 use xtask::stack::ports::Ports;
 use xtask::stack::{self as xtask_stack, scale::Scale};
 
-use crate::{Alone, Stack, alone};
+use crate::{Alone, Stack, alone, eventually};
 
 /// Apart from the stack that other tests share.
 const DIRECTORY: &str = ".local/own";
@@ -86,12 +86,31 @@ impl OwnStack {
         self.signal(part, Signal::CONT)
     }
 
-    /// Ends a part as a power cut would.
+    /// Ends the broker as a power cut would.
     ///
     /// # Errors
-    /// There is no such part.
-    pub fn kill9(&self, part: &str) -> Result<()> {
-        self.signal(part, Signal::KILL)
+    /// It does not run.
+    pub async fn kill9_broker(&self) -> Result<()> {
+        self.end("kafka", Signal::KILL).await
+    }
+
+    /// Ends the database at once, without a word to its sessions: it recovers at its next start.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub async fn crash_database(&self) -> Result<()> {
+        // Postgres reads it as "immediate shutdown"; a killed one leaves children behind for a while.
+        self.end("postgres", Signal::QUIT).await
+    }
+
+    async fn end(&self, part: &str, signal: Signal) -> Result<()> {
+        let pid = self.pid(part)?;
+        kill_process(pid, signal).with_context(|| format!("sending {signal:?} to {part}"))?;
+        eventually(&format!("{part} has ended"), async || {
+            ensure!(!lives(pid), "process {pid} lives");
+            Ok(())
+        })
+        .await
     }
 
     fn bring_up(&self) -> Result<()> {
@@ -99,16 +118,30 @@ impl OwnStack {
     }
 
     fn signal(&self, part: &str, signal: Signal) -> Result<()> {
+        kill_process(self.pid(part)?, signal)
+            .with_context(|| format!("sending {signal:?} to {part}"))
+    }
+
+    fn pid(&self, part: &str) -> Result<Pid> {
         let text = std::fs::read_to_string(self.local.pid_of(part))
             .with_context(|| format!("there is no part {part}"))?;
-        let pid =
-            text.trim().parse().ok().and_then(Pid::from_raw).context("a pid file without a pid")?;
-        kill_process(pid, signal).with_context(|| format!("sending {signal:?} to {part}"))
+        text.trim().parse().ok().and_then(Pid::from_raw).context("a pid file without a pid")
     }
 }
 
 fn bring_up(local: LocalDir, ports: Ports) -> Result<()> {
     xtask_stack::Stack::new(local, ports, Scale::default())?.up_infrastructure()
+}
+
+/// Whether a process still holds anything. One that nobody waits for stays as a shell, which may
+/// have threads that are still ending.
+fn lives(pid: Pid) -> bool {
+    let proc = format!("/proc/{}", pid.as_raw_pid());
+    let stat = std::fs::read_to_string(format!("{proc}/stat")).unwrap_or_default();
+    let is_shell =
+        stat.rsplit(')').next().is_none_or(|rest| rest.is_empty() || rest.starts_with(" Z"));
+    let threads = std::fs::read_dir(format!("{proc}/task")).map_or(0, Iterator::count);
+    !is_shell || threads > 1
 }
 
 impl Drop for OwnStack {

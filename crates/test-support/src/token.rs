@@ -58,9 +58,25 @@ impl AccessToken {
     ///
     /// # Errors
     /// It cannot be signed.
-    pub fn sign_with(&self, secret: &str) -> Result<String> {
-        let key = EncodingKey::from_secret(secret.as_bytes());
+    pub fn sign_with(&self, secret: impl AsRef<[u8]>) -> Result<String> {
+        let key = EncodingKey::from_secret(secret.as_ref());
         let header = Header::new(Algorithm::HS256);
+        jsonwebtoken::encode(&header, &self.claims, &key).context("signing an access token")
+    }
+
+    /// Signed with an Ed25519 key, by its 32 bytes in base64url, that the verifier knows under a
+    /// name.
+    ///
+    /// # Errors
+    /// The key is none.
+    pub fn sign_eddsa(&self, seed: &str, kid: &str) -> Result<String> {
+        /// What comes before the bytes of a private Ed25519 key in PKCS #8.
+        const PKCS8: &[u8] = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
+        let seed = URL_SAFE_NO_PAD.decode(seed).context("reading the private key")?;
+        let key = EncodingKey::from_ed_der(&[PKCS8, &seed].concat());
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.kid = Some(kid.to_owned());
+        header.typ = Some("at+jwt".to_owned());
         jsonwebtoken::encode(&header, &self.claims, &key).context("signing an access token")
     }
 

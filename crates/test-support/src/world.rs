@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
 use event_schema::schema::Schema;
@@ -16,7 +16,8 @@ use crate::oracle::stored_rows;
 use crate::{AccessToken, Launch, Log, Oracle, Stack, StoredRow, cluster, database, eventually};
 
 /// A deployment under its own prefix: topics, schemas, a database with tables. Dropped, it is
-/// removed, unless the test panics: then it is kept for inspection. Logs of its processes stay.
+/// removed, unless the test panics: then it is kept for inspection. Logs of its processes stay in
+/// `.local/worlds`.
 #[derive(Debug)]
 pub struct World {
     name: String,
@@ -46,9 +47,7 @@ impl World {
         let prefix_text = unique_prefix();
         let prefix = Prefix::parse(&prefix_text).context("a prefix that is none")?;
         let database = format!("{prefix_text}_{}", name.replace('-', "_"));
-        // Logs stay where `make test` leaves those of a run that failed.
-        let dir = LocalDir::find(Path::new(".local/test"))?.log().join(&database);
-        std::fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
+        let dir = fresh_dir(&database)?;
         database::create(&stack, &database).await?;
         let owner = stack.database_url(database::OWNER, &database)?;
         xtask::deploy::migrate(&owner, &prefix).await?;
@@ -86,6 +85,11 @@ impl World {
     /// The stack's address is not readable.
     pub fn database_url(&self, role: &str) -> Result<String> {
         self.stack.database_url(role, &self.database)
+    }
+
+    /// Where files of the test may be written.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// The topic of device events.
@@ -231,6 +235,24 @@ impl World {
         }
         Ok(oracle)
     }
+}
+
+/// How long files of earlier runs are kept for whoever looks into a failure.
+const KEPT: Duration = Duration::from_secs(60 * 60);
+
+/// A directory for the logs of a world's processes, in `.local/worlds`. What is old there goes.
+fn fresh_dir(name: &str) -> Result<PathBuf> {
+    let worlds = LocalDir::find(Path::new(".local/worlds"))?.path;
+    let dir = worlds.join(name);
+    std::fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
+    for entry in std::fs::read_dir(&worlds).context("reading the worlds' directory")?.flatten() {
+        let age = entry.metadata().and_then(|data| data.modified()).map(|at| at.elapsed());
+        if age.is_ok_and(|age| age.is_ok_and(|age| age > KEPT)) {
+            // Another test may be removing it too.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    Ok(dir)
 }
 
 /// The id that the registry gave the schema of new events.

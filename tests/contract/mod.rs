@@ -1,0 +1,4 @@
+//! What others may rely on: bytes, headers and schemas that our code is not needed to read.
+
+mod golden;
+mod tools;
