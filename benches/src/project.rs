@@ -23,13 +23,13 @@ pub(crate) struct Project {
     /// Devices they are spread over.
     #[arg(long, default_value_t = 10_000)]
     devices: u64,
+    /// Records of a batch, on both sides.
+    #[arg(long, default_value_t = 5000)]
+    batch: usize,
     /// Runs of each side, in turns; the median is reported.
     #[arg(long, default_value_t = 3)]
     runs: usize,
 }
-
-/// The default batch size, which the baseline shares.
-const BATCH: usize = 5000;
 
 /// Runs the benchmark and prints its lines.
 pub(crate) async fn run(directory: &Path, project: &Project) -> Result<()> {
@@ -45,9 +45,9 @@ async fn compare_all(world: &World, project: &Project) -> Result<()> {
     write(world, plain).await?;
     let (mut bare, mut one, mut two) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..project.runs {
-        bare.push(drain_bare(world, plain).await?);
-        two.push(drain(world, plain.events, 2).await?);
-        one.push(drain(world, plain.events, 1).await?);
+        bare.push(drain_bare(world, project).await?);
+        two.push(drain(world, project, 2).await?);
+        one.push(drain(world, project, 1).await?);
     }
     let (Some(bare), Some(one), Some(two)) = (median(bare), median(one), median(two)) else {
         bail!("no run was asked for");
@@ -65,7 +65,7 @@ async fn client_named(project: &Project, plain: &Measured, beside: &World) -> Re
     write(&world, backlog).await?;
     let mut runs = Vec::new();
     for _ in 0..project.runs {
-        runs.push(drain(&world, backlog.events, 2).await?);
+        runs.push(drain(&world, project, 2).await?);
     }
     if let Some(mut named) = median(runs) {
         named.name.push_str(", 10 % client ids");
@@ -79,7 +79,7 @@ async fn write(world: &World, backlog: Backlog) -> Result<()> {
     tokio::task::spawn_blocking(move || backlog::write(&brokers, &topic, id, backlog)).await?
 }
 
-async fn drain_bare(world: &World, backlog: Backlog) -> Result<Measured> {
+async fn drain_bare(world: &World, project: &Project) -> Result<Measured> {
     let mut database = world.connect().await?;
     database.execute("DROP TABLE IF EXISTS public.bare_resources").await?;
     database.execute("SET search_path = public").await?;
@@ -90,8 +90,8 @@ async fn drain_bare(world: &World, backlog: Backlog) -> Result<Measured> {
         ("--topic", world.topic.clone()),
         ("--schema-id", world.schema_id.to_string()),
         ("--database-url", world.database_url.clone()),
-        ("--events", backlog.events.to_string()),
-        ("--batch", BATCH.to_string()),
+        ("--events", project.events.to_string()),
+        ("--batch", project.batch.to_string()),
     ];
     let arguments: Vec<String> = std::iter::once("bare-loop".to_owned())
         .chain(arguments.into_iter().flat_map(|(name, value)| [name.to_owned(), value]))
@@ -111,15 +111,15 @@ async fn drain_bare(world: &World, backlog: Backlog) -> Result<Measured> {
         bail!("the bare loop failed: {status}");
     }
     Ok(Measured {
-        name: format!("bare consume, decode and UNNEST loop, batches of {BATCH}"),
-        units: backlog.events,
+        name: format!("bare consume, decode and UNNEST loop, batches of {}", project.batch),
+        units: project.events,
         wall: started.elapsed(),
         cpu: vec![("consumer", own), ("postgres", cpu::of_tree(postgres) - postgres_before)],
         rows: Some(rows(&mut database, "bare_resources").await? - rows_before),
     })
 }
 
-async fn drain(world: &World, events: u64, lanes: usize) -> Result<Measured> {
+async fn drain(world: &World, project: &Project, lanes: usize) -> Result<Measured> {
     let mut database = world.connect().await?;
     database.execute("TRUNCATE resource_rows, seen").await?;
     database.execute("UPDATE positions SET next_offset = 0, last_record = NULL").await?;
@@ -127,6 +127,7 @@ async fn drain(world: &World, events: u64, lanes: usize) -> Result<Measured> {
     let mut settings = world.settings();
     settings.extend([
         ("MILLRACE_PROJECTOR_LANES".to_owned(), lanes.to_string()),
+        ("MILLRACE_PROJECTOR_BATCH_RECORDS".to_owned(), project.batch.to_string()),
         ("MILLRACE_PROJECTOR_BIND".to_owned(), "127.0.0.1:0".to_owned()),
         ("MILLRACE_INSTANCE".to_owned(), "bench".to_owned()),
     ]);
@@ -140,14 +141,14 @@ async fn drain(world: &World, events: u64, lanes: usize) -> Result<Measured> {
         if position > 0 {
             began.get_or_insert_with(Instant::now);
         }
-        if position >= events {
+        if position >= project.events {
             break;
         }
         if let Some(status) = process.ended()? {
             bail!("the projector ended: {status}");
         }
         if Instant::now() > deadline {
-            bail!("the backlog was not drained in time: {position} of {events}");
+            bail!("the backlog was not drained in time: {position} of {}", project.events);
         }
         sleep(Duration::from_millis(10)).await;
     }
@@ -155,8 +156,8 @@ async fn drain(world: &World, events: u64, lanes: usize) -> Result<Measured> {
     let (own, postgres) = (process.cpu(), cpu::of_tree(postgres) - postgres_before);
     drop(process);
     Ok(Measured {
-        name: format!("projector, {lanes} lanes, default batches"),
-        units: events,
+        name: format!("projector, {lanes} lanes, batches of {}", project.batch),
+        units: project.events,
         wall,
         cpu: vec![("projector", own), ("postgres", postgres)],
         rows: Some(rows(&mut database, "resource_rows_1").await? - rows_before),
