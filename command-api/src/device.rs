@@ -101,7 +101,8 @@ async fn report_device_event<L: Log>(
 /// What the client is told of an event that is in the log.
 struct Accepted {
     request_id: Uuid,
-    token: String,
+    /// Absent where the log did not say where the event stands.
+    token: Option<String>,
 }
 
 impl<L: Log> Shared<L> {
@@ -183,11 +184,15 @@ impl<L: Log> Shared<L> {
     }
 
     fn accepted(&self, request_id: Uuid, deployed: &Deployed, delivered: Delivered) -> Accepted {
-        let partition = u32::try_from(delivered.partition).unwrap_or_default();
-        let offset = u64::try_from(delivered.offset).unwrap_or_default();
-        let token = Token::of_record(&deployed.topic, deployed.epoch, partition, offset);
-        Accepted { request_id, token: token.encode(&self.reporting.token_key) }
+        let token = token(deployed, delivered).map(|token| token.encode(&self.reporting.token_key));
+        Accepted { request_id, token }
     }
+}
+
+/// A token of a wrong position would promise a reader what it does not hold: better none.
+fn token(deployed: &Deployed, delivered: Delivered) -> Option<Token> {
+    let partition = u32::try_from(delivered.partition).ok()?;
+    Some(Token::of_record(&deployed.topic, deployed.epoch, partition, delivered.offset?))
 }
 
 fn now() -> Timestamp {
@@ -263,7 +268,7 @@ impl Accepted {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         // Base64url is always a header value.
-        if let Ok(token) = HeaderValue::try_from(self.token) {
+        if let Some(Ok(token)) = self.token.map(HeaderValue::try_from) {
             headers.insert(CONSISTENCY_TOKEN, token);
         }
         response

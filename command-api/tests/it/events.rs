@@ -51,6 +51,16 @@ async fn an_event_is_accepted_once_it_is_in_the_log() {
 }
 
 #[tokio::test]
+async fn an_event_whose_place_in_the_log_is_not_known_is_accepted_without_a_token() {
+    let world = World::new();
+    world.log_says_no_offsets();
+    let answer = post(&world, &[], an_event()).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED);
+    assert_eq!(answer.body["status"], "accepted");
+    assert_eq!(answer.headers.get("consistency-token"), None);
+}
+
+#[tokio::test]
 async fn the_older_path_is_the_same_and_names_the_canonical_one() {
     let world = World::new();
     let authorization = bearer(&tester());

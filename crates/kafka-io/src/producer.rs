@@ -46,8 +46,9 @@ pub struct Record<'a> {
 pub struct Delivered {
     /// The partition.
     pub partition: i32,
-    /// The offset in the partition.
-    pub offset: i64,
+    /// The offset in the partition; `None` where the broker had the record from an earlier attempt
+    /// and did not say where it stands.
+    pub offset: Option<u64>,
 }
 
 /// Why a record has no place in the log, as far as is known.

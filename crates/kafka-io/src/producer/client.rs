@@ -75,7 +75,7 @@ impl ProducerContext<NoCustomPartitioner> for Context {
         let outcome = match result {
             Ok(message) => {
                 self.state.availability.acknowledged(Instant::now());
-                Ok(Delivered { partition: message.partition(), offset: message.offset() })
+                Ok(delivered(message.partition(), message.offset()))
             }
             Err((error, _)) => {
                 let lost = lost_outcome(error);
@@ -87,6 +87,11 @@ impl ProducerContext<NoCustomPartitioner> for Context {
         // Nobody waits any more when the caller dropped its future.
         let _ = settle.send(outcome);
     }
+}
+
+/// The client reports an offset below 0 for a record that the broker knew already.
+fn delivered(partition: i32, offset: i64) -> Delivered {
+    Delivered { partition, offset: u64::try_from(offset).ok() }
 }
 
 fn lost_outcome(error: &KafkaError) -> LostOutcome {
@@ -112,5 +117,16 @@ fn summary(statistics: &Statistics) -> ProducerStatistics {
         request_timeouts: brokers().map(|broker| broker.req_timeouts).sum(),
         round_trip_p99_micros: brokers().map(rtt).max().unwrap_or(0).try_into().unwrap_or(0),
         brokers_up: brokers().filter(|broker| broker.state == "UP").count() as u64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offset_that_the_broker_does_not_say_is_not_made_up() {
+        assert_eq!(delivered(3, -1), Delivered { partition: 3, offset: None });
+        assert_eq!(delivered(3, 0), Delivered { partition: 3, offset: Some(0) });
     }
 }

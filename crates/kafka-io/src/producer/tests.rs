@@ -61,7 +61,7 @@ async fn an_acknowledged_record_has_a_partition_and_an_offset() {
     let fixture = Fixture::start(|_| {}).await;
     let first = fixture.send("device-123").await.unwrap();
     let second = fixture.send("device-123").await.unwrap();
-    assert_eq!((first.offset, second.offset), (0, 1));
+    assert_eq!((first.offset, second.offset), (Some(0), Some(1)));
     assert_eq!(first.partition, second.partition);
     assert_eq!(fixture.producer.facts().waiting, 0);
 }
