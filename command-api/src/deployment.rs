@@ -88,6 +88,7 @@ pub(crate) async fn learn(learning: Learning, known: Known, component: Component
         lock: Duration::from_secs(2),
         statement: Duration::from_secs(5),
     };
+    let mut told = Told::default();
     let pool = learning.database.pool("command-api", limits, 1, CONNECT_TIMEOUT);
     loop {
         match learning.attempt(&pool).await {
@@ -99,7 +100,7 @@ pub(crate) async fn learn(learning: Learning, known: Known, component: Component
                 component.ready();
                 break;
             }
-            Err(not_yet) => component.not_ready(with_sources(&not_yet)),
+            Err(not_yet) => told.tell(&not_yet, &component),
         }
         sleep(INTERVAL).await;
     }
@@ -107,6 +108,26 @@ pub(crate) async fn learn(learning: Learning, known: Known, component: Component
     // Held for the rest of the process: a component that is dropped has died.
     std::future::pending::<()>().await;
     drop(component);
+}
+
+/// What was logged last of an attempt that failed.
+#[derive(Default)]
+struct Told(String);
+
+impl Told {
+    /// Gives the component's health the sentence alone, for everybody may read it; what caused it
+    /// names addresses and goes to the log, when it changes.
+    fn tell(&mut self, not_yet: &NotYet, component: &Component) {
+        component.not_ready(not_yet.to_string());
+        let whole = with_sources(not_yet);
+        if self.0 != whole {
+            tracing::warn!(
+                error = not_yet as &(dyn Error + 'static),
+                "what was deployed is not known yet"
+            );
+            self.0 = whole;
+        }
+    }
 }
 
 impl Learning {
@@ -183,6 +204,20 @@ fn with_sources(error: &dyn Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn health_tells_what_is_missing_and_no_address() {
+        let health = lifecycle::Health::new();
+        let component = health.component("deployment");
+        let refused = std::io::Error::other("connection to 10.0.0.7:5432 refused");
+        Told::default().tell(&NotYet::Database(sqlx::Error::Io(refused)), &component);
+        let database = "the database cannot be asked what was deployed";
+        assert_eq!(health.report().faults["deployment"], database);
+        let silent = NotYet::Brokers(AdminError::Unreachable { source: None });
+        Told::default().tell(&silent, &component);
+        let brokers = "the brokers cannot be asked what they hold";
+        assert_eq!(health.report().faults["deployment"], brokers);
+    }
 
     fn registered(version: i32, schema_id: u32) -> RegisteredSchema {
         let subject = "acme.events-input-millrace.device.DeviceEventReported".to_owned();

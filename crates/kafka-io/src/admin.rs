@@ -65,10 +65,8 @@ pub struct DescribedTopic {
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
     /// No broker answered before the deadline; waiting may help.
-    #[error("no broker of {brokers} answered in time")]
+    #[error("no broker answered in time; see {}", settings::table::KAFKA_BROKERS.name)]
     Unreachable {
-        /// The brokers we were given.
-        brokers: String,
         /// What the client says of it, if it does.
         #[source]
         source: Option<KafkaError>,
@@ -126,7 +124,6 @@ pub async fn describe(
 /// One conversation with the cluster, until a deadline.
 struct Session {
     client: Arc<AdminClient<Context>>,
-    brokers: String,
     until: Instant,
 }
 
@@ -147,7 +144,7 @@ impl Session {
         let client = AdminClient::from_config_and_context(&config.client(), Context)
             .map_err(AdminError::Client)?;
         let until = Instant::now() + deadline;
-        Ok(Self { client: Arc::new(client), brokers: config.brokers.clone(), until })
+        Ok(Self { client: Arc::new(client), until })
     }
 
     fn left(&self) -> Duration {
@@ -163,7 +160,7 @@ impl Session {
     async fn metadata(&self) -> Result<Metadata, AdminError> {
         let (client, left) = (Arc::clone(&self.client), self.left());
         let asked = spawn_blocking(move || client.inner().fetch_metadata(None, left)).await;
-        asked.unwrap_or(Err(KafkaError::Canceled)).map_err(|error| self.unreachable(Some(error)))
+        asked.unwrap_or(Err(KafkaError::Canceled)).map_err(|error| unreachable(Some(error)))
     }
 
     /// Settings in effect, or `None` where we may not ask.
@@ -181,14 +178,14 @@ impl Session {
         asked: impl Future<Output = Result<T, KafkaError>>,
     ) -> Result<T, AdminError> {
         match tokio::time::timeout_at(self.until, asked).await {
-            Ok(answer) => answer.map_err(|error| self.unreachable(Some(error))),
-            Err(_) => Err(self.unreachable(None)),
+            Ok(answer) => answer.map_err(|error| unreachable(Some(error))),
+            Err(_) => Err(unreachable(None)),
         }
     }
+}
 
-    fn unreachable(&self, source: Option<KafkaError>) -> AdminError {
-        AdminError::Unreachable { brokers: self.brokers.clone(), source }
-    }
+fn unreachable(source: Option<KafkaError>) -> AdminError {
+    AdminError::Unreachable { source }
 }
 
 fn new_topic(plan: &TopicPlan) -> NewTopic<'_> {
