@@ -35,13 +35,19 @@ struct Reading<'a> {
     occurred_at: Option<(Timestamp, Cow<'a, str>)>,
     payload: Option<&'a str>,
     errors: Vec<FieldError>,
+    /// Whether more is wrong than `errors` names.
+    is_cut: bool,
 }
+
+/// Most faults that a problem names: an answer must not grow with what is wrong.
+const MAX_ERRORS: usize = 16;
 
 impl<'a> Report<'a> {
     /// Reads `{"device_id", "payload", "occurred_at"?}`; the payload is any JSON value.
     ///
     /// # Errors
-    /// A problem that names the first fault of the JSON text, or else every fault of the members.
+    /// A problem that names the first fault of the JSON text, or else the faults of the members, up
+    /// to [`MAX_ERRORS`].
     pub(crate) fn read(
         body: &'a [u8],
         limits: &ReportLimits,
@@ -49,12 +55,15 @@ impl<'a> Report<'a> {
     ) -> Result<Self, Problem> {
         let text = std::str::from_utf8(body).map_err(|error| {
             let detail = format!("is not UTF-8 at byte {}", error.valid_up_to());
-            problem(ProblemType::MalformedJson, vec![field_error("", "utf-8", None, detail)])
+            problem(ProblemType::MalformedJson, vec![field_error("", "utf-8", None, detail)], false)
         })?;
         let members = json_text::members(text, &limits.payload).map_err(fault_problem)?;
         let mut reading = Reading::default();
         for member in &members {
             reading.member(member, limits, now);
+            if reading.is_cut {
+                break;
+            }
         }
         reading.finish(&members)
     }
@@ -128,7 +137,7 @@ impl<'a> Reading<'a> {
             (Some(device_id), Some(payload)) if self.errors.is_empty() => {
                 Ok(Report { device_id, occurred_at: self.occurred_at, payload })
             }
-            _ => Err(problem(ProblemType::InvalidRequest, self.errors)),
+            _ => Err(problem(ProblemType::InvalidRequest, self.errors, self.is_cut)),
         }
     }
 
@@ -139,7 +148,11 @@ impl<'a> Reading<'a> {
         limit: Option<u64>,
         detail: impl Into<String>,
     ) {
-        self.errors.push(field_error(pointer, rule, limit, detail));
+        if self.errors.len() == MAX_ERRORS {
+            self.is_cut = true;
+        } else {
+            self.errors.push(field_error(pointer, rule, limit, detail));
+        }
     }
 }
 
@@ -154,7 +167,7 @@ fn fault_problem(fault: Fault) -> Problem {
         _ => fault.rule.to_string(),
     };
     let (rule, limit) = (fault.rule.name(), fault.rule.limit());
-    problem(kind, vec![FieldError { pointer: fault.pointer, rule, limit, detail }])
+    problem(kind, vec![FieldError { pointer: fault.pointer, rule, limit, detail }], false)
 }
 
 fn field_error(
@@ -166,10 +179,14 @@ fn field_error(
     FieldError { pointer: pointer.to_owned(), rule, limit, detail: detail.into() }
 }
 
-fn problem(kind: ProblemType, errors: Vec<FieldError>) -> Problem {
+fn problem(kind: ProblemType, errors: Vec<FieldError>, is_cut: bool) -> Problem {
     let detail = match errors.as_slice() {
         [only] if only.pointer.is_empty() => format!("the body {}", only.detail),
         [only] => format!("{} {}", only.pointer, only.detail),
+        first if is_cut => format!(
+            "the body breaks more than {0} rules, of which `errors` names the first {0}",
+            first.len()
+        ),
         several => format!("the body breaks {} rules, which `errors` names", several.len()),
     };
     Problem::new(kind, detail).with_errors(errors)
@@ -250,6 +267,25 @@ mod tests {
             ],
         );
         refused("{}", &[("/device_id", "required", None), ("/payload", "required", None)]);
+    }
+
+    #[test]
+    fn of_many_faults_the_first_sixteen_are_named_and_it_is_said_that_there_are_more() {
+        let body = |unknown: usize| {
+            let unknown: String = (0..unknown).map(|n| format!(r#""m{n}":1,"#)).collect();
+            format!(r#"{{{unknown}"device_id":"d","payload":1}}"#)
+        };
+        let problem = |unknown| {
+            Report::read(body(unknown).as_bytes(), &limits(), NOW).map(|_| ()).unwrap_err()
+        };
+        assert_eq!(problem(16).errors().len(), 16);
+        assert_eq!(problem(16).detail(), "the body breaks 16 rules, which `errors` names");
+        for unknown in [17, 9_000] {
+            let problem = problem(unknown);
+            assert_eq!(problem.errors().len(), 16);
+            let detail = "the body breaks more than 16 rules, of which `errors` names the first 16";
+            assert_eq!(problem.detail(), detail);
+        }
     }
 
     #[test]
