@@ -187,6 +187,7 @@ async fn a_handler_that_takes_too_long_is_answered_503() {
     assert!(read.starts_with("HTTP/1.1 503") && read.contains("/problems/not-ready"), "{read}");
     let write = ask(&server, "POST /never HTTP/1.1\r\nhost: x\r\n\r\n").await;
     assert!(write.contains("/problems/unknown-outcome"), "{write}");
+    assert!(write.contains("without one it may take effect twice"), "{write}");
     assert!(write.contains("retry-after: 1"), "{write}");
 }
 

@@ -91,8 +91,10 @@ fn took_too_long(method: &Method, limit: Duration) -> Response {
         let detail = format!("there was no answer within {millis} ms; come back later");
         (ProblemType::NotReady, detail)
     } else {
-        let detail =
-            format!("there was no answer within {millis} ms; the same id may safely be sent again");
+        let detail = format!(
+            "there was no answer within {millis} ms and it may have taken effect; with an \
+             Idempotency-Key it may safely be sent again, without one it may take effect twice"
+        );
         (ProblemType::UnknownOutcome, detail)
     };
     Problem::new(kind, detail).with_retry_after(Duration::from_secs(1)).into_response()
