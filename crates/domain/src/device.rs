@@ -36,9 +36,6 @@ pub enum DeviceIdError {
 }
 
 impl DeviceId {
-    /// The longest name taken unless configured otherwise, in characters.
-    pub const DEFAULT_MAX_CHARACTERS: usize = 128;
-
     /// Checks that the text has 1 to `limit` characters, each of them visible.
     pub fn parse(text: impl Into<String>, limit: usize) -> Result<Self, DeviceIdError> {
         let text = text.into();

@@ -200,13 +200,6 @@ pub struct Fault {
     pub rule: Rule,
 }
 
-/// Checks a whole text; `limits` hold for all of it.
-pub fn check<'a>(text: &'a str, limits: &Limits) -> Result<Value<'a>, Fault> {
-    too_long(text, limits)
-        .map_or(Ok(()), |rule| Err(Fault { pointer: String::new(), offset: limits.bytes, rule }))?;
-    Scanner::new(text, *limits, limits.depth).scan(|_| {})
-}
-
 /// Checks a text that must be an object and returns its members in the order they are written;
 /// `limits` hold for each member's value alone, as if it were the text.
 ///

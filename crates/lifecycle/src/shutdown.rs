@@ -25,19 +25,8 @@ impl Shutdown {
         self.0.cancel();
     }
 
-    /// Whether it has begun.
-    pub fn has_begun(&self) -> bool {
-        self.0.is_cancelled()
-    }
-
     /// Returns when it has begun; safe to drop and call again.
     pub async fn begun(&self) {
         self.0.cancelled().await;
-    }
-
-    /// One that begins with this one, or alone.
-    #[must_use]
-    pub fn child(&self) -> Self {
-        Self(self.0.child_token())
     }
 }

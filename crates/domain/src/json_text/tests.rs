@@ -8,6 +8,13 @@ use serde::de::{
 
 use super::*;
 
+/// Checks a whole text as [`members`] checks a member's value.
+fn check<'a>(text: &'a str, limits: &Limits) -> Result<Value<'a>, Fault> {
+    too_long(text, limits)
+        .map_or(Ok(()), |rule| Err(Fault { pointer: String::new(), offset: limits.bytes, rule }))?;
+    Scanner::new(text, *limits, limits.depth).scan(|_| {})
+}
+
 fn rule(text: &str) -> Result<(), (String, &'static str)> {
     check(text, &Limits::default()).map(|_| ()).map_err(|f| (f.pointer, f.rule.name()))
 }
