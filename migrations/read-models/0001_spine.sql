@@ -53,6 +53,7 @@ CREATE TABLE seen (
     projection text        NOT NULL,
     generation integer     NOT NULL,
     event_id   uuid        NOT NULL,
+    partition  integer     NOT NULL,
     body_hash  bytea       NOT NULL,
     log_time   timestamptz NOT NULL,
     PRIMARY KEY (projection, generation, event_id)

@@ -63,13 +63,12 @@ impl Config {
 }
 
 fn consumer(settings: &mut Settings, prefix: &Prefix, batch: BatchLimits) -> ConsumerConfig {
-    let instance = settings
-        .optional_text(&table::INSTANCE)
-        .unwrap_or_else(|| format!("projector-{}", std::process::id()));
+    let instance = settings.optional_text(&table::INSTANCE);
     ConsumerConfig {
         brokers: KafkaConfig::from_settings(settings).brokers,
         group: ConsumerGroup::EventsProcessor.name(prefix),
-        instance,
+        is_static_member: instance.is_some(),
+        client: instance.unwrap_or_else(|| format!("projector-{}", std::process::id())),
         topic: Topic::EventsInput.name(prefix),
         session_timeout: settings.millis(&table::PROJECTOR_SESSION_TIMEOUT),
         fetch_min_bytes: u32::try_from(settings.number(&table::PROJECTOR_FETCH_MIN_BYTES))

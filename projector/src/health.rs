@@ -24,7 +24,7 @@ pub(crate) async fn watch(progress: Arc<Progress>, component: Component) {
     }
 }
 
-/// Lag per partition; a partition that went to another process is no longer told of here.
+/// Lag per partition; of a partition that is not read here any more nothing is known.
 fn measure(progress: &Progress, now: Instant, known: &mut Vec<i32>) {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let wall_ms = i64::try_from(wall.as_millis()).unwrap_or(i64::MAX);
@@ -33,7 +33,7 @@ fn measure(progress: &Progress, now: Instant, known: &mut Vec<i32>) {
         Metric::ProjectionLag.gauge(&[progress.projection(), &partition.to_string()])
     };
     for partition in known.iter().filter(|partition| !lags.contains_key(*partition)) {
-        gauge(partition).set(0.0);
+        gauge(partition).set(f64::NAN);
     }
     for (partition, lag) in &lags {
         gauge(partition).set(*lag);

@@ -2,15 +2,13 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
-use domain::Timestamp;
 use domain::device::DeviceEvent;
 use kafka_io::topic::Topic;
 use read_models::recorded::{LogPosition, Recorded};
 use read_models::resource::{self, ResourceChange};
 use sqlx::PgConnection;
 
-use crate::runner::Projection;
+use crate::runner::{Projection, to_datetime};
 
 /// Folds what devices report into `resources`.
 pub struct Resource;
@@ -73,9 +71,9 @@ async fn upsert(
     .bind(column(changes, |change| change.id))
     .bind(column(changes, |change| change.payload))
     .bind(column(changes, |change| change.events))
-    .bind(column(changes, |change| change.occurred_at.map(datetime)))
-    .bind(column(changes, |change| datetime(change.recorded_at)))
-    .bind(column(changes, |change| datetime(change.updated_at)))
+    .bind(column(changes, |change| change.occurred_at.map(to_datetime)))
+    .bind(column(changes, |change| to_datetime(change.recorded_at)))
+    .bind(column(changes, |change| to_datetime(change.updated_at)))
     .bind(epochs)
     .bind(offsets)
     .bind(starts)
@@ -105,8 +103,4 @@ fn column<'a, T>(
     value: impl Fn(&ResourceChange<'a>) -> T,
 ) -> Vec<T> {
     changes.iter().map(value).collect()
-}
-
-fn datetime(time: Timestamp) -> DateTime<Utc> {
-    DateTime::from_timestamp_micros(time.micros()).unwrap_or(DateTime::<Utc>::MIN_UTC)
 }

@@ -22,10 +22,12 @@ mod group;
 mod lane;
 mod occurrence;
 mod partition;
+mod plan;
 mod positions;
 mod progress;
 mod publish;
 mod seen;
+mod supervisor;
 
 use std::future::Future;
 use std::time::Duration;
@@ -41,8 +43,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub use failure::{Failure, FailureClass};
-pub use group::Runner;
 pub use progress::{PartitionState, Progress, Standing};
+pub(crate) use seen::to_datetime;
+pub use supervisor::Runner;
 
 /// An event as the runner sees it: whose it is and whether its client named it.
 pub trait Event: EventFamily + Send + Sync + 'static {

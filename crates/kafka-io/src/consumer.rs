@@ -31,8 +31,11 @@ pub struct ConsumerConfig {
     pub brokers: String,
     /// The consumer group.
     pub group: String,
-    /// Static member of the group: a restart within the session time-out moves no partition.
-    pub instance: String,
+    /// The name of this client, for operators.
+    pub client: String,
+    /// Whether the name is kept over restarts: then it is a static member of the group, and a
+    /// restart within the session time-out moves no partition. Without, leaving hands over at once.
+    pub is_static_member: bool,
     /// The topic.
     pub topic: String,
     /// Silence after which the group gives the member's partitions to others.
@@ -106,6 +109,14 @@ pub enum Notice {
         /// What the client said.
         reason: String,
     },
+    /// The partition cannot be read now, such as for a right that was withdrawn; a record that
+    /// arrives says that it can be again.
+    Unreadable {
+        /// Partition.
+        partition: i32,
+        /// What the client said.
+        reason: String,
+    },
     /// Log ends as far as fetches have shown them.
     LogEnds(BTreeMap<i32, i64>),
     /// Whether any broker can be reached, with what the client says.
@@ -167,7 +178,7 @@ impl<T: Send + 'static> Consumer<T> {
         Ok(Self { commands, thread })
     }
 
-    /// Asks the thread; a thread that has ended has said so by [`Notice::Failed`].
+    /// Asks the thread; one that has ended by itself has said so by [`Notice::Failed`].
     pub fn command(&self, command: Command<T>) {
         let _ = self.commands.send(command);
     }
@@ -224,9 +235,8 @@ fn client_config(config: &ConsumerConfig) -> ClientConfig {
     let mut client = ClientConfig::new();
     client
         .set("bootstrap.servers", &config.brokers)
-        .set("client.id", &config.instance)
+        .set("client.id", &config.client)
         .set("group.id", &config.group)
-        .set("group.instance.id", &config.instance)
         .set("group.protocol", "classic")
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("session.timeout.ms", millis(config.session_timeout))
@@ -246,11 +256,16 @@ fn client_config(config: &ConsumerConfig) -> ClientConfig {
         // Counted for each partition, since each has a queue of its own.
         .set("queued.min.messages", "20000")
         .set("queued.max.messages.kbytes", "8192")
+        // What a broker that hangs may hold up: a closing client waits for its last commit.
+        .set("socket.timeout.ms", "4000")
         .set("socket.keepalive.enable", "true")
         .set("socket.nagle.disable", "true")
         .set("reconnect.backoff.ms", "50")
         .set("reconnect.backoff.max.ms", "1000")
         .set("topic.metadata.refresh.interval.ms", "30000")
         .set("statistics.interval.ms", "1000");
+    if config.is_static_member {
+        client.set("group.instance.id", &config.client);
+    }
     client
 }

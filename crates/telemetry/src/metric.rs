@@ -77,13 +77,13 @@ metrics! {
 
     // Projections
     ProjectionLag = Gauge "projection_lag_seconds" ["projection", "partition"] "Age of the oldest record that is not yet applied, 0 when there is none";
-    ProjectionApplied = Counter "projection_applied_total" ["projection"] "Events applied";
+    ProjectionApplied = Counter "projection_applied_total" ["projection"] "Events folded; one that was delivered again after a position was set back counts again";
     ProjectionDuplicates = Counter "projection_duplicates_total" ["projection"] "Events of a client's id seen before, without effect";
     ProjectionRows = Counter "projection_rows_written_total" ["projection"] "Row versions written";
     ProjectionBatch = Seconds "projection_batch_seconds" ["projection"] "Time of one batch's transaction, retries excluded";
     ProjectionBatchRecords = Sizes "projection_batch_records" ["projection"] "Records in one batch";
     ProjectionFenceLost = Counter "projection_fence_lost_total" ["projection"] "Batches rolled back because the position was not where it was left";
-    ProjectionTransient = Counter "projection_transient_failures_total" ["projection", "class"] "Attempts at a batch that failed and are made again";
+    ProjectionAttemptsFailed = Counter "projection_failed_attempts_total" ["projection", "class"] "Attempts at a batch that failed, by class";
     ProjectionStopped = Gauge "projection_stopped_partitions" ["projection"] "Partitions that do not move until somebody acts";
     ProjectionRebalances = Counter "projection_rebalances_total" ["projection"] "Assignments of partitions taken or given up";
     SchemaCacheMisses = Counter "schema_cache_misses_total" ["outcome"] "Schema ids asked of the registry: found, unknown, unavailable";

@@ -34,7 +34,7 @@ pub(super) enum BatchError {
 }
 
 /// Folds a batch, or leaves everything as it was. The connection is usable afterwards unless the
-/// failure is transient.
+/// failure is transient or a bug.
 pub(super) async fn fold<P: Projection>(
     connection: &mut PgConnection,
     projection: &P,
@@ -42,19 +42,16 @@ pub(super) async fn fold<P: Projection>(
     moves: &[Move],
     batch: &[&Recorded<P::Event>],
 ) -> Result<Folded, BatchError> {
-    let failed = |doing: &'static str| {
-        move |error: sqlx::Error| BatchError::Failed(Failure::of_database(&error, doing))
-    };
     // A dropped transaction object would roll back only when the connection is used next, holding
     // the fence until then: the statements are sent by hand.
-    connection.execute("BEGIN").await.map_err(failed("beginning a batch"))?;
+    connection.execute("BEGIN").await.map_err(bookkeeping("beginning a batch"))?;
     match write(connection, projection, scope, moves, batch).await {
         Ok(folded) => {
-            connection.execute("COMMIT").await.map_err(failed("committing a batch"))?;
+            connection.execute("COMMIT").await.map_err(bookkeeping("committing a batch"))?;
             Ok(folded)
         }
         Err(error) => {
-            connection.execute("ROLLBACK").await.map_err(failed("rolling back a batch"))?;
+            connection.execute("ROLLBACK").await.map_err(bookkeeping("rolling back a batch"))?;
             Err(error)
         }
     }
@@ -67,34 +64,40 @@ async fn write<P: Projection>(
     moves: &[Move],
     batch: &[&Recorded<P::Event>],
 ) -> Result<Folded, BatchError> {
-    let failed = |doing: &'static str| {
-        move |error: sqlx::Error| BatchError::Failed(Failure::of_database(&error, doing))
-    };
-    let moved =
-        positions::advance(connection, scope, moves).await.map_err(failed("moving positions"))?;
+    let moved = positions::advance(connection, scope, moves)
+        .await
+        .map_err(bookkeeping("moving positions"))?;
     if moved != moves.len() {
         return Err(BatchError::Fenced);
     }
     let folded = positions::generation_is_folded(connection, scope)
         .await
-        .map_err(failed("reading the generation"))?;
+        .map_err(bookkeeping("reading the generation"))?;
     if !folded {
         return Err(BatchError::Retired);
     }
     let Distinct { events, duplicates } =
         seen::distinct(connection, scope, batch).await.map_err(|error| match error {
-            SeenError::Database(error) => failed("looking up seen events")(error),
+            SeenError::Database(error) => writing("looking up seen events")(error),
             SeenError::IdReused { partition, offset } => BatchError::IdReused { partition, offset },
         })?;
-    // A panic of the fold is caught here, so that the transaction is rolled back and the lane goes
-    // on; the connection's own state is sound, since every statement either ended or is drained by
-    // the next one.
+    // A panic of the fold is caught here, so that the lane goes on with another connection.
     let rows = AssertUnwindSafe(projection.fold(connection, scope.generation, &events))
         .catch_unwind()
         .await
         .map_err(|_| BatchError::Failed(Failure::panicked()))?
-        .map_err(failed("writing rows"))?;
+        .map_err(writing("writing rows"))?;
     Ok(Folded { events: events.len(), duplicates, rows })
+}
+
+/// A failure of what holds nothing of a record.
+fn bookkeeping(doing: &'static str) -> impl Fn(sqlx::Error) -> BatchError {
+    move |error| BatchError::Failed(Failure::of_database(&error, doing).without_record())
+}
+
+/// A failure of what holds a record's values.
+fn writing(doing: &'static str) -> impl Fn(sqlx::Error) -> BatchError {
+    move |error| BatchError::Failed(Failure::of_database(&error, doing))
 }
 
 /// Ends a session so that the server notices at once, in the background: what is left of its

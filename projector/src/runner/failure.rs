@@ -50,13 +50,7 @@ impl fmt::Display for Failure {
 impl Failure {
     /// A failure of a database call; `doing` completes "while ...".
     pub fn of_database(error: &sqlx::Error, doing: &str) -> Self {
-        let Some(database) = error.as_database_error() else {
-            return Self {
-                class: FailureClass::Transient,
-                code: kind_of(error).to_owned(),
-                message: format!("the database did not answer while {doing}"),
-            };
-        };
+        let Some(database) = error.as_database_error() else { return of_client(error, doing) };
         let code = database.code().unwrap_or_default().into_owned();
         let constraint =
             database.constraint().map(|name| format!(" by constraint {name}")).unwrap_or_default();
@@ -65,6 +59,14 @@ impl Failure {
             message: format!("the database refused{constraint} while {doing}"),
             code,
         }
+    }
+
+    /// The same failure of a statement that holds nothing of a record, whose fault it cannot be.
+    pub fn without_record(mut self) -> Self {
+        if matches!(self.class, FailureClass::Poison | FailureClass::Bug) {
+            self.class = FailureClass::DeployFault;
+        }
+        self
     }
 
     /// The database answered later than it may.
@@ -110,13 +112,26 @@ fn class_of(code: &str) -> FailureClass {
     }
 }
 
-fn kind_of(error: &sqlx::Error) -> &'static str {
-    match error {
+/// A failure that the server did not report: it is away, or its answer is of another shape than
+/// this program was built for.
+fn of_client(error: &sqlx::Error, doing: &str) -> Failure {
+    let code = match error {
         sqlx::Error::Io(_) => "io",
         sqlx::Error::Tls(_) => "tls",
         sqlx::Error::Protocol(_) => "protocol",
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => "pool",
-        _ => "client",
+        _ => {
+            return Failure {
+                class: FailureClass::DeployFault,
+                code: "client".to_owned(),
+                message: format!("the database's answer was not understood while {doing}"),
+            };
+        }
+    };
+    Failure {
+        class: FailureClass::Transient,
+        code: code.to_owned(),
+        message: format!("the database did not answer while {doing}"),
     }
 }
 
@@ -142,6 +157,23 @@ mod tests {
         ] {
             assert_eq!(class_of(code), class, "{code}");
         }
+    }
+
+    #[test]
+    fn a_statement_without_a_record_is_never_a_records_fault() {
+        let closed = Failure {
+            class: class_of("55000"),
+            code: "55000".to_owned(),
+            message: "the database refused while connecting".to_owned(),
+        };
+        assert_eq!(closed.class, FailureClass::Bug);
+        assert_eq!(closed.without_record().class, FailureClass::DeployFault);
+    }
+
+    #[test]
+    fn an_answer_of_another_shape_is_a_fault_of_the_deployment() {
+        let failure = Failure::of_database(&sqlx::Error::RowNotFound, "reading the generation");
+        assert_eq!(failure.class, FailureClass::DeployFault);
     }
 
     #[test]

@@ -16,9 +16,13 @@ use super::decoding::{Decoded, SharedDecoder};
 use super::failure::{Failure, FailureClass};
 use super::occurrence::{AttemptFailed, BatchFolded, FenceLost, PartitionHalted, ProcessedLog};
 use super::partition::{Partition, Stop, backoff};
+use super::plan::{Last, Part, Plan, plan};
 use super::positions::{Move, Scope};
 use super::progress::{PartitionState, Progress};
 use super::{BatchLimits, Projection};
+
+/// Attempts at a single record that fails for an unknown reason before it is blamed.
+const BUG_ATTEMPTS: u32 = 4;
 
 /// What membership asks of a lane.
 pub(super) enum LaneCommand<E> {
@@ -77,8 +81,7 @@ pub(super) fn start<P: Projection>(setup: LaneSetup<P>) -> LaneHandle<P::Event> 
         partitions: BTreeMap::new(),
         connection: None,
         away: None,
-        last_fold: None,
-        turn: 0,
+        last: Last::default(),
         halted: BTreeSet::new(),
     };
     LaneHandle { commands, arrivals, task: tokio::spawn(lane.run()) }
@@ -90,23 +93,18 @@ struct Lane<P: Projection> {
     arrivals: Arc<Notify>,
     partitions: BTreeMap<i32, Partition<P::Event>>,
     connection: Option<PgConnection>,
-    /// The database is away: when it is tried again, after how many attempts, and why.
-    away: Option<(Instant, u32, Failure)>,
-    last_fold: Option<Instant>,
-    /// The partition after which the next turn begins.
-    turn: i32,
+    away: Option<Away>,
+    last: Last,
     /// Partitions whose halt has been said.
     halted: BTreeSet<i32>,
 }
 
-/// Batch ages after which records that wait are folded before full partitions.
-const OVERDUE: u32 = 8;
-
-/// What to do next.
-#[derive(Debug, PartialEq, Eq)]
-enum Plan {
-    Fold(Vec<(i32, usize, Move)>),
-    Wait(Option<Instant>),
+/// The database is away.
+struct Away {
+    /// When it is tried again.
+    until: Instant,
+    attempts: u32,
+    failure: Failure,
 }
 
 impl<P: Projection> Lane<P> {
@@ -213,55 +211,28 @@ impl<P: Projection> Lane<P> {
         }
     }
 
-    /// Full partitions alone, in turns; what is smaller together, when it is due.
     fn plan(&self, now: Instant) -> Plan {
-        if let Some((until, ..)) = self.away.as_ref().filter(|(until, ..)| *until > now) {
-            return Plan::Wait(Some(*until));
-        }
-        let limits = &self.setup.batch;
-        let turns =
-            self.partitions.range(self.turn + 1..).chain(self.partitions.range(..=self.turn));
-        let ready: Vec<_> = turns.filter(|(_, held)| held.can_fold(now)).collect();
-        let social: Vec<_> = ready.iter().copied().filter(|(_, held)| !held.is_alone()).collect();
-        let due = self.due(now, social.iter().filter_map(|(_, held)| held.oldest()).min());
-        // Without this, partitions that are always full would starve the others of the lane.
-        let is_overdue = due.is_some_and(|due| due + limits.age * OVERDUE <= now);
-        let single = ready.iter().find(|(_, held)| held.is_full(limits) || held.is_alone());
-        if let Some((id, held)) = single.filter(|_| !is_overdue) {
-            return Plan::Fold(part(**id, held, limits.records, limits).into_iter().collect());
-        }
-        match due {
-            Some(due) if due <= now => Plan::Fold(together(&social, limits)),
-            due => {
-                let resumes = self.partitions.values().filter_map(Partition::resumes_at);
-                Plan::Wait(due.into_iter().chain(resumes).min())
-            }
+        match self.away.as_ref().filter(|away| away.until > now) {
+            Some(away) => Plan::Wait(Some(away.until)),
+            None => plan(&self.partitions, self.last, &self.setup.batch, now),
         }
     }
 
-    /// When records that arrived at `oldest` are folded: at once after a pause, else so that folds
-    /// are at least the batch age apart.
-    fn due(&self, now: Instant, oldest: Option<Instant>) -> Option<Instant> {
-        let oldest = oldest?;
-        let next = self.last_fold.map_or(now, |last| last + self.setup.batch.age);
-        Some(oldest.max(next))
-    }
-
-    async fn fold(&mut self, parts: &[(i32, usize, Move)]) {
+    async fn fold(&mut self, parts: &[Part]) {
         let started = Instant::now();
-        self.last_fold = Some(started);
-        self.turn = parts.last().map_or(self.turn, |(id, ..)| *id);
+        self.last.fold = Some(started);
+        self.last.turn = parts.last().map_or(self.last.turn, Part::partition);
         let outcome = self.attempt(parts).await;
         match outcome {
             Ok(folded) => self.folded(parts, folded, started.elapsed()),
             Err(error) => self.failed(parts, error),
         }
-        for (partition, ..) in parts {
-            self.observe(*partition);
+        for part in parts {
+            self.observe(part.partition());
         }
     }
 
-    async fn attempt(&mut self, parts: &[(i32, usize, Move)]) -> Result<Folded, BatchError> {
+    async fn attempt(&mut self, parts: &[Part]) -> Result<Folded, BatchError> {
         let setup = &self.setup;
         // The server ends a transaction by itself after the time-out; this is for a server that
         // does nothing by itself any more.
@@ -270,10 +241,10 @@ impl<P: Projection> Lane<P> {
             Some(connection) => connection,
             None => connect(setup, patience).await.map_err(BatchError::Failed)?,
         };
-        let moves: Vec<Move> = parts.iter().map(|(_, _, moved)| *moved).collect();
+        let moves: Vec<Move> = parts.iter().map(|part| part.moved).collect();
         let batch: Vec<_> = parts
             .iter()
-            .filter_map(|(id, count, _)| Some(self.partitions.get(id)?.records(*count)))
+            .filter_map(|part| Some(self.partitions.get(&part.partition())?.records(part.count)))
             .flatten()
             .collect();
         let fold = batch::fold(&mut connection, &*setup.projection, &setup.scope, &moves, &batch);
@@ -293,28 +264,29 @@ impl<P: Projection> Lane<P> {
         }
     }
 
-    fn folded(&mut self, parts: &[(i32, usize, Move)], folded: Folded, took: Duration) {
+    fn folded(&mut self, parts: &[Part], folded: Folded, took: Duration) {
         let now = Instant::now();
         self.away = None;
         let scope = &self.setup.scope;
-        for (id, count, moved) in parts {
-            if let Some(held) = self.partitions.get_mut(id) {
-                let records = held.folded(*count, moved, now);
+        for part in parts {
+            if let Some(held) = self.partitions.get_mut(&part.partition()) {
+                let records = held.folded(part.count, &part.moved, now);
                 self.setup.processed.log(scope, &records);
             }
         }
         BatchFolded { scope, folded, took }.emit();
     }
 
-    fn failed(&mut self, parts: &[(i32, usize, Move)], error: BatchError) {
-        let [(id, count, _)] = parts else { return self.failed_together(parts, error) };
+    fn failed(&mut self, parts: &[Part], error: BatchError) {
+        let [part] = parts else { return self.failed_together(parts, error) };
         let (setup, now) = (&self.setup, Instant::now());
-        let Some(held) = self.partitions.get_mut(id) else { return };
+        let Some(held) = self.partitions.get_mut(&part.partition()) else { return };
         match error {
             BatchError::Fenced => {
                 held.fenced();
-                FenceLost { scope: &setup.scope, partition: *id, position: held.position() }.emit();
-                let notice = LaneNotice::Fenced { partition: *id, epoch: held.epoch() };
+                let partition = part.partition();
+                FenceLost { scope: &setup.scope, partition, position: held.position() }.emit();
+                let notice = LaneNotice::Fenced { partition, epoch: held.epoch() };
                 let _ = setup.notices.send(notice);
             }
             BatchError::Retired => {
@@ -328,7 +300,13 @@ impl<P: Projection> Lane<P> {
             BatchError::Failed(failure) => {
                 AttemptFailed { scope: &setup.scope, failure: &failure }.emit();
                 match failure.class {
-                    FailureClass::Poison | FailureClass::Bug => held.narrow(*count, &failure),
+                    FailureClass::Poison => held.narrow(part.count, &failure),
+                    // Nobody knows what it is, so it may pass: it is tried again a few times before
+                    // a record is blamed.
+                    FailureClass::Bug if part.count == 1 && held.attempts() < BUG_ATTEMPTS => {
+                        held.rest(failure, now, rand_unit());
+                    }
+                    FailureClass::Bug => held.narrow(part.count, &failure),
                     FailureClass::Contention | FailureClass::DeployFault => {
                         held.rest(failure, now, rand_unit());
                     }
@@ -339,24 +317,24 @@ impl<P: Projection> Lane<P> {
     }
 
     /// Several partitions failed together: each is tried alone, unless the database is away for all.
-    fn failed_together(&mut self, parts: &[(i32, usize, Move)], error: BatchError) {
+    fn failed_together(&mut self, parts: &[Part], error: BatchError) {
         if let BatchError::Failed(failure) = &error {
             AttemptFailed { scope: &self.setup.scope, failure }.emit();
             if failure.class == FailureClass::Transient {
                 return self.away(failure.clone());
             }
         }
-        for (id, ..) in parts {
-            if let Some(held) = self.partitions.get_mut(id) {
+        for part in parts {
+            if let Some(held) = self.partitions.get_mut(&part.partition()) {
                 held.retry_alone();
             }
         }
     }
 
     fn away(&mut self, failure: Failure) {
-        let attempts = self.away.as_ref().map_or(0, |(_, attempts, _)| attempts + 1);
+        let attempts = self.away.as_ref().map_or(0, |away| away.attempts + 1);
         let until = Instant::now() + backoff(attempts, rand_unit());
-        self.away = Some((until, attempts, failure));
+        self.away = Some(Away { until, attempts, failure });
         for partition in self.partitions.keys().copied().collect::<Vec<_>>() {
             self.observe(partition);
         }
@@ -385,7 +363,7 @@ impl<P: Projection> Lane<P> {
                     offset: *offset,
                 }
             }
-            (_, Some((_, _, failure))) if held.len() > 0 => retrying(failure),
+            (_, Some(away)) if held.len() > 0 => retrying(&away.failure),
             (Some(Stop::Resting { failure, .. }), _) => retrying(failure),
             (Some(Stop::Fenced), _) => PartitionState::Retrying {
                 reason: "the position was moved by somebody else and is read again".to_owned(),
@@ -402,34 +380,6 @@ impl<P: Projection> Lane<P> {
 
 fn retrying(failure: &Failure) -> PartitionState {
     PartitionState::Retrying { reason: failure.to_string() }
-}
-
-fn part<E: super::Event>(
-    id: i32,
-    held: &Partition<E>,
-    most: usize,
-    limits: &BatchLimits,
-) -> Option<(i32, usize, Move)> {
-    held.batch(most, limits).map(|(count, moved)| (id, count, moved))
-}
-
-/// As many of the partitions' records as one batch may hold.
-fn together<E: super::Event>(
-    ready: &[(&i32, &Partition<E>)],
-    limits: &BatchLimits,
-) -> Vec<(i32, usize, Move)> {
-    let mut room = limits.records;
-    let mut parts = Vec::new();
-    for (id, held) in ready {
-        if room == 0 {
-            break;
-        }
-        if let Some(part) = part(**id, held, room, limits) {
-            room = room.saturating_sub(part.1);
-            parts.push(part);
-        }
-    }
-    parts
 }
 
 /// Only an answer from the server leaves a session of which everything is known.
@@ -451,7 +401,7 @@ async fn connect<P: Projection>(
     let options = setup.database.session(&setup.name, limits);
     match timeout(patience, PgConnection::connect_with(&options)).await {
         Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) => Err(Failure::of_database(&error, doing)),
+        Ok(Err(error)) => Err(Failure::of_database(&error, doing).without_record()),
         Err(_) => Err(Failure::overdue(doing)),
     }
 }

@@ -69,7 +69,7 @@ pub(super) struct AttemptFailed<'a> {
 impl AttemptFailed<'_> {
     pub(super) fn emit(self) {
         let labels = [self.scope.projection, self.failure.class.label()];
-        Metric::ProjectionTransient.counter(&labels).increment(1);
+        Metric::ProjectionAttemptsFailed.counter(&labels).increment(1);
         tracing::warn!(
             projection = self.scope.projection,
             error.class = self.failure.class.label(),
@@ -103,16 +103,23 @@ impl PartitionHalted<'_> {
     }
 }
 
-/// The registry did not say what a schema id means; it is asked again.
-pub(super) struct SchemaUnavailable<'a> {
+/// The registry was asked what a schema id means.
+pub(super) struct SchemaAsked<'a> {
     pub(super) schema_id: u32,
-    pub(super) error: &'a FetchError,
+    pub(super) learnt: &'a Result<(), FetchError>,
 }
 
-impl SchemaUnavailable<'_> {
+impl SchemaAsked<'_> {
     pub(super) fn emit(self) {
-        Metric::SchemaCacheMisses.counter(&["unavailable"]).increment(1);
-        tracing::warn!(schema.id = self.schema_id, error = %self.error, "the schema registry is asked again");
+        let outcome = match self.learnt {
+            Ok(()) => "found",
+            Err(FetchError::UnknownId(_)) => "unknown",
+            Err(error @ FetchError::Unavailable { .. }) => {
+                tracing::warn!(schema.id = self.schema_id, %error, "the schema registry is asked again");
+                "unavailable"
+            }
+        };
+        Metric::SchemaCacheMisses.counter(&[outcome]).increment(1);
     }
 }
 

@@ -11,6 +11,7 @@ use read_models::recorded::Recorded;
 
 use super::decoding::{Decoded, Undecoded, UndecodedError};
 use super::failure::Failure;
+use super::plan::Part;
 use super::positions::Move;
 use super::{BatchLimits, Event};
 
@@ -33,6 +34,13 @@ struct Held<E> {
     bytes: usize,
 }
 
+/// A record that cannot be decoded, which stands before everything that arrived after it.
+struct Blocked {
+    undecoded: Box<Undecoded>,
+    identity: Remembered,
+    bytes: usize,
+}
+
 /// One assigned partition.
 pub(super) struct Partition<E> {
     feed: Arc<Feed<Decoded<E>>>,
@@ -41,7 +49,7 @@ pub(super) struct Partition<E> {
     ready: VecDeque<Held<E>>,
     ready_bytes: usize,
     oldest: Option<Instant>,
-    blocked: Option<(Box<Undecoded>, Remembered, usize)>,
+    blocked: Option<Blocked>,
     stop: Option<Stop>,
     attempts: u32,
     limit: usize,
@@ -81,6 +89,11 @@ impl<E: Event> Partition<E> {
         self.feed.is_closed()
     }
 
+    /// Attempts that have failed for reasons that pass, one after the other.
+    pub(super) fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
     /// Whether a batch of this partition is tried without others, because one with others failed.
     pub(super) fn is_alone(&self) -> bool {
         self.alone
@@ -98,7 +111,7 @@ impl<E: Event> Partition<E> {
     /// Log time of the oldest record that is not folded, in milliseconds.
     pub(super) fn oldest_log_time_ms(&self) -> Option<i64> {
         let ready = self.ready.front().map(|held| held.identity.timestamp_ms);
-        ready.or_else(|| self.blocked.as_ref().map(|(_, identity, _)| identity.timestamp_ms))
+        ready.or_else(|| self.blocked.as_ref().map(|blocked| blocked.identity.timestamp_ms))
     }
 
     /// Whether enough waits to be folded alone.
@@ -150,13 +163,15 @@ impl<E: Event> Partition<E> {
                 self.ready_bytes += bytes;
                 self.ready.push_back(Held { record, identity, bytes });
             }
-            Decoded::Undecoded(undecoded) => self.blocked = Some((undecoded, identity, bytes)),
+            Decoded::Undecoded(undecoded) => {
+                self.blocked = Some(Blocked { undecoded, identity, bytes });
+            }
         }
     }
 
     /// A record that cannot be decoded stops the partition once everything before it is folded.
     fn stop_at_blocked(&mut self) {
-        let Some((undecoded, identity, _)) = &self.blocked else { return };
+        let Some(Blocked { undecoded, identity, .. }) = &self.blocked else { return };
         if !self.ready.is_empty() || self.stop.is_some() {
             return;
         }
@@ -174,7 +189,9 @@ impl<E: Event> Partition<E> {
 
     /// Decodes the blocking record again, now that the decoder knows more.
     pub(super) fn decode_again(&mut self, decoder: &Decoder<E>, now: Instant) {
-        let Some((mut undecoded, identity, bytes)) = self.blocked.take() else { return };
+        let Some(Blocked { mut undecoded, identity, bytes }) = self.blocked.take() else {
+            return;
+        };
         self.stop = None;
         match undecoded.decode_again(decoder) {
             Ok(record) => {
@@ -183,7 +200,7 @@ impl<E: Event> Partition<E> {
             }
             Err(error) => {
                 undecoded.error = error;
-                self.blocked = Some((undecoded, identity, bytes));
+                self.blocked = Some(Blocked { undecoded, identity, bytes });
                 self.stop_at_blocked();
             }
         }
@@ -191,7 +208,7 @@ impl<E: Event> Partition<E> {
 
     /// The first records to fold, at most `most` and within the byte limit but at least one, and
     /// the move that folding them makes.
-    pub(super) fn batch(&self, most: usize, limits: &BatchLimits) -> Option<(usize, Move)> {
+    pub(super) fn batch(&self, most: usize, limits: &BatchLimits) -> Option<Part> {
         let most = most.min(self.limit).min(limits.records);
         let mut bytes = 0;
         let fits = |held: &&Held<E>| {
@@ -201,7 +218,7 @@ impl<E: Event> Partition<E> {
         let count = self.ready.iter().take(most).take_while(fits).count().max(1);
         let last = self.ready.get(count - 1)?.identity;
         let advance = self.ledger.advance_past(last);
-        Some((count, Move { partition: self.feed.partition(), advance }))
+        Some(Part { count, moved: Move { partition: self.feed.partition(), advance } })
     }
 
     pub(super) fn records(&self, count: usize) -> impl Iterator<Item = &Recorded<E>> {
@@ -274,7 +291,7 @@ impl<E: Event> Partition<E> {
 
     /// Does not move past the record that could not be decoded until somebody acts.
     pub(super) fn halt_at_blocked(&mut self, kind: &str, reason: String) {
-        let offset = self.blocked.as_ref().map(|(_, identity, _)| identity.offset);
+        let offset = self.blocked.as_ref().map(|blocked| blocked.identity.offset);
         self.halt(kind, reason, offset);
     }
 
@@ -288,6 +305,10 @@ pub(super) fn backoff(attempts: u32, jitter: f64) -> Duration {
     let ceiling = Duration::from_millis(50).saturating_mul(1 << attempts.min(7));
     ceiling.min(Duration::from_secs(5)).mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
 }
+
+#[cfg(test)]
+#[path = "partition_samples.rs"]
+pub(super) mod samples;
 
 #[cfg(test)]
 #[path = "partition_tests.rs"]

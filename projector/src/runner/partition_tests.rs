@@ -1,74 +1,15 @@
 use std::collections::BTreeMap;
 
-use domain::Timestamp;
-use domain::device::{Dedupe, DeviceEvent, DeviceEventReported, DeviceId};
+use domain::device::DeviceEvent;
 use event_schema::decode::KnownId;
-use event_schema::device::encode;
-use kafka_io::consumer::{Capacity, Decode as _, RecordView};
 use proptest::prelude::*;
-use tokio::sync::Notify;
-use uuid::Uuid;
 
+use super::samples::{SCHEMA_ID, delivery, feed, good, partition_with, value};
 use super::*;
-use crate::runner::decoding::EventDecode;
 use crate::runner::failure::FailureClass;
 
-const SCHEMA_ID: u32 = 7;
 const LIMITS: BatchLimits =
     BatchLimits { records: 4, bytes: 1_000_000, age: Duration::from_millis(1) };
-
-fn decoder() -> Decoder<DeviceEvent> {
-    Decoder::new([KnownId {
-        schema_id: SCHEMA_ID,
-        record_name: "millrace.device.DeviceEventReported".to_owned(),
-        version: 1,
-    }])
-}
-
-fn value(offset: i64, schema_id: u32) -> Vec<u8> {
-    let event = DeviceEventReported {
-        device_id: DeviceId::from_log("d".to_owned()),
-        request_id: Uuid::from_u128(offset.unsigned_abs().into()),
-        dedupe: Dedupe::None,
-        body_hash: None,
-        occurred_at: Some(Timestamp(offset)),
-        payload: "{}".to_owned(),
-    };
-    encode(&event, schema_id).unwrap()
-}
-
-fn delivery(offset: i64, value: &[u8]) -> Delivery<Decoded<DeviceEvent>> {
-    let shared = Arc::new(decoder());
-    let view = RecordView {
-        partition: 0,
-        offset,
-        timestamp_ms: offset,
-        key: Some(b"d"),
-        value: Some(value),
-    };
-    Delivery {
-        identity: Remembered { offset, timestamp_ms: offset, hash: 0 },
-        bytes: value.len(),
-        item: EventDecode::new(shared, 1).decode(&view),
-    }
-}
-
-fn feed() -> Arc<Feed<Decoded<DeviceEvent>>> {
-    let capacity = Capacity { records: 1000, bytes: 1_000_000 };
-    Arc::new(Feed::new(0, 1, capacity, Arc::new(Notify::new())))
-}
-
-fn partition_with(values: &[Vec<u8>]) -> Partition<DeviceEvent> {
-    let feed = feed();
-    feed.append(&mut (0..).zip(values).map(|(offset, value)| delivery(offset, value)).collect());
-    let mut partition = Partition::new(feed, Ledger::new(0, None));
-    partition.take_arrivals(Instant::now());
-    partition
-}
-
-fn good(count: i64) -> Vec<Vec<u8>> {
-    (0..count).map(|offset| value(offset, SCHEMA_ID)).collect()
-}
 
 fn poison() -> Failure {
     Failure { class: FailureClass::Poison, code: "22P05".to_owned(), message: "refused".to_owned() }
@@ -88,7 +29,7 @@ fn a_record_that_cannot_be_decoded_halts_after_everything_before_it() {
     let mut partition = partition_with(&values);
     let now = Instant::now();
     assert!(partition.can_fold(now));
-    let (count, moved) = partition.batch(10, &LIMITS).unwrap();
+    let Part { count, moved } = partition.batch(10, &LIMITS).unwrap();
     assert_eq!((count, moved.advance.to), (2, 2));
     partition.folded(count, &moved, now);
     assert_eq!(halted_at(&partition), Some(2));
@@ -134,7 +75,7 @@ fn fold_until_still(partition: &mut Partition<DeviceEvent>, bad: Option<i64>) ->
     let now = Instant::now();
     let mut folded = Vec::new();
     while partition.can_fold(now) {
-        let (count, moved) = partition.batch(10, &LIMITS).unwrap();
+        let Part { count, moved } = partition.batch(10, &LIMITS).unwrap();
         let offsets: Vec<i64> = partition.records(count).map(|r| r.position.offset).collect();
         if bad.is_some_and(|bad| offsets.contains(&bad)) {
             partition.narrow(count, &poison());
@@ -168,7 +109,7 @@ proptest! {
         let mut folded = Vec::new();
         let now = Instant::now();
         while partition.can_fold(now) {
-            let (count, moved) = partition.batch(10, &LIMITS).unwrap();
+            let Part { count, moved } = partition.batch(10, &LIMITS).unwrap();
             if (moved.advance.from..moved.advance.to).contains(&bad) {
                 partition.narrow_to(bad, "id-reused", "reused");
             } else {
@@ -202,7 +143,7 @@ proptest! {
     fn a_batch_keeps_its_limits_but_holds_at_least_one_record(count in 1i64..20, bytes in 1usize..400) {
         let partition = partition_with(&good(count));
         let limits = BatchLimits { bytes, ..LIMITS };
-        let (taken, _) = partition.batch(10, &limits).unwrap();
+        let taken = partition.batch(10, &limits).unwrap().count;
         prop_assert!((1..=4).contains(&taken));
         let sizes: BTreeMap<_, _> = (0..count).map(|o| (o, value(o, SCHEMA_ID).len())).collect();
         let total: usize = sizes.values().take(taken).sum();

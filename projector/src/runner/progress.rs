@@ -36,8 +36,11 @@ pub struct Standing {
     pub state: PartitionState,
     /// Since when the state is of its kind.
     pub since: Instant,
+    /// Why it cannot be read, since the last record that arrived.
+    unreadable: Option<String>,
     log_end: Option<i64>,
     oldest_log_time_ms: Option<i64>,
+    /// When it was last level with the log's end, or assigned.
     level_at: Instant,
 }
 
@@ -91,7 +94,9 @@ impl Progress {
             troubles.push(format!("no broker can be reached: {reason}"));
         }
         let stuck = |(partition, standing): (&i32, &Standing)| match &standing.state {
-            PartitionState::Folding => None,
+            PartitionState::Folding => standing
+                .unread(now)
+                .map(|reason| format!("partition {partition} cannot be read: {reason}")),
             PartitionState::Retrying { reason } => (now.duration_since(standing.since) > PATIENCE)
                 .then(|| format!("partition {partition} is retrying: {reason}")),
             PartitionState::Halted { kind, reason, offset } => {
@@ -160,6 +165,7 @@ impl Progress {
             next_offset,
             state: PartitionState::Folding,
             since: now,
+            unreadable: None,
             log_end: inner.log_ends.get(&partition).copied(),
             oldest_log_time_ms: None,
             level_at: now,
@@ -172,6 +178,20 @@ impl Progress {
 
     pub(super) fn released(&self, partition: i32) {
         self.inner.lock().partitions.remove(&partition);
+    }
+
+    /// Nothing is assigned any more.
+    pub(super) fn released_all(&self) {
+        let mut inner = self.inner.lock();
+        inner.partitions.clear();
+        inner.log_ends.clear();
+    }
+
+    /// The client says that a partition cannot be read; the next record says that it can.
+    pub(super) fn unreadable(&self, partition: i32, reason: String) {
+        if let Some(standing) = self.inner.lock().partitions.get_mut(&partition) {
+            standing.unreadable = Some(reason);
+        }
     }
 
     pub(super) fn log_ends(&self, ends: BTreeMap<i32, i64>, now: Instant) {
@@ -200,6 +220,9 @@ impl Progress {
             standing.since = now;
         }
         let has_moved = standing.next_offset != next_offset;
+        if has_moved || oldest_log_time_ms.is_some() {
+            standing.unreadable = None;
+        }
         standing.state = state;
         standing.next_offset = next_offset;
         standing.oldest_log_time_ms = oldest_log_time_ms;
@@ -214,7 +237,14 @@ impl Progress {
 
 impl Standing {
     fn is_level(&self) -> bool {
-        self.oldest_log_time_ms.is_none() && self.log_end.is_none_or(|end| self.next_offset >= end)
+        self.oldest_log_time_ms.is_none() && self.log_end.is_some_and(|end| self.next_offset >= end)
+    }
+
+    /// Why nothing is known of what the log holds.
+    fn unread(&self, now: Instant) -> Option<&str> {
+        let is_overdue = self.log_end.is_none() && now.duration_since(self.level_at) > PATIENCE;
+        let unread = "no fetch has been answered since it was assigned";
+        self.unreadable.as_deref().or(is_overdue.then_some(unread))
     }
 
     fn note_level(&mut self, now: Instant) {
@@ -266,6 +296,7 @@ mod tests {
         let (progress, now) = (Progress::new("resource"), Instant::now());
         progress.joined();
         progress.assigned(0, 5, now);
+        progress.log_ends([(0, 5)].into(), now);
         let retrying = PartitionState::Retrying { reason: "away".into() };
         progress.observe(0, 5, None, retrying, now);
         assert!(progress.troubles(now).is_empty());
@@ -274,6 +305,29 @@ mod tests {
             PartitionState::Halted { kind: "magic".into(), reason: "r".into(), offset: Some(7) };
         progress.observe(0, 5, None, halted, now);
         assert_eq!(progress.troubles(now), ["partition 0 is halted at offset 7: magic: r"]);
+    }
+
+    #[test]
+    fn a_partition_that_cannot_be_read_is_trouble_until_a_record_arrives() {
+        let (progress, now) = (Progress::new("resource"), Instant::now());
+        progress.joined();
+        progress.assigned(0, 5, now);
+        progress.unreadable(0, "not authorized".into());
+        assert_eq!(progress.troubles(now), ["partition 0 cannot be read: not authorized"]);
+        folding(&progress, 5, Some(1), now);
+        assert!(progress.troubles(now).is_empty());
+    }
+
+    #[test]
+    fn a_log_whose_end_is_not_known_is_not_level() {
+        let (progress, start) = (Progress::new("resource"), Instant::now());
+        progress.joined();
+        progress.assigned(0, 5, start);
+        let later = start + Duration::from_secs(6);
+        assert_eq!(progress.lag_seconds(later, 0)[&0], 6.0);
+        assert_eq!(progress.troubles(later).len(), 1);
+        progress.log_ends([(0, 5)].into(), later);
+        assert!(progress.troubles(later).is_empty());
     }
 
     #[test]

@@ -148,14 +148,16 @@ async fn remember<E>(
     firsts: &BTreeMap<Uuid, &Named<'_, E>>,
 ) -> Result<HashSet<Uuid>, sqlx::Error> {
     let ids: Vec<Uuid> = firsts.keys().copied().collect();
+    let partitions: Vec<i32> = firsts.values().map(|first| first.record.partition).collect();
     let hashes: Vec<&[u8]> = firsts.values().map(|first| &first.body_hash[..]).collect();
     let times: Vec<DateTime<Utc>> =
         firsts.values().map(|first| to_datetime(first.record.log_time)).collect();
     let new: Vec<Uuid> = sqlx::query_scalar(
-        "INSERT INTO seen AS s (projection, generation, event_id, body_hash, log_time)
-         SELECT $1, $2, * FROM UNNEST($3::uuid[], $4::bytea[], $5::timestamptz[])
+        "INSERT INTO seen AS s (projection, generation, event_id, partition, body_hash, log_time)
+         SELECT $1, $2, * FROM UNNEST($3::uuid[], $7::int[], $4::bytea[], $5::timestamptz[])
          ON CONFLICT (projection, generation, event_id) DO UPDATE
-             SET body_hash = excluded.body_hash, log_time = excluded.log_time
+             SET partition = excluded.partition, body_hash = excluded.body_hash,
+                 log_time = excluded.log_time
              WHERE s.log_time < excluded.log_time - $6
          RETURNING event_id",
     )
@@ -165,6 +167,7 @@ async fn remember<E>(
     .bind(hashes)
     .bind(times)
     .bind(interval())
+    .bind(partitions)
     .fetch_all(connection)
     .await?;
     Ok(new.into_iter().collect())
@@ -204,7 +207,8 @@ async fn known<E>(
 }
 
 /// Forgets identities that no record still to come can repeat within [`REMEMBERED`]: those older by
-/// more than that than the log time of every partition. Returns how many, at most `limit`.
+/// more than that than what their own partition, where every record of theirs stands, was folded
+/// to. Returns how many, at most `limit`.
 pub(super) async fn forget(
     connection: &mut PgConnection,
     scope: &Scope,
@@ -212,17 +216,17 @@ pub(super) async fn forget(
 ) -> Result<u64, sqlx::Error> {
     let forgotten = sqlx::query(
         "DELETE FROM seen WHERE ctid = ANY (ARRAY (
-             SELECT s.ctid FROM seen s
-             WHERE s.projection = $1 AND s.generation = $2 AND s.log_time < (
-                 SELECT min(p.last_log_time) FROM positions p
-                 WHERE p.projection = $1 AND p.generation = $2 AND p.last_log_time IS NOT NULL
-             ) - $3
+             SELECT s.ctid FROM seen s JOIN positions p USING (projection, generation, partition)
+             WHERE p.projection = $1 AND p.generation = $2 AND p.topic = $5 AND p.epoch = $6
+               AND s.log_time < p.last_log_time - $3
              LIMIT $4))",
     )
     .bind(scope.projection)
     .bind(scope.generation)
     .bind(interval())
     .bind(limit)
+    .bind(&scope.topic)
+    .bind(scope.epoch)
     .execute(connection)
     .await?;
     Ok(forgotten.rows_affected())
@@ -236,6 +240,7 @@ fn interval() -> sqlx::postgres::types::PgInterval {
     }
 }
 
-pub(super) fn to_datetime(time: Timestamp) -> DateTime<Utc> {
+/// A time as Postgres' client takes it.
+pub(crate) fn to_datetime(time: Timestamp) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(time.micros()).unwrap_or(DateTime::<Utc>::MIN_UTC)
 }

@@ -1,6 +1,7 @@
 //! The polling thread.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
@@ -55,17 +56,34 @@ impl<D: Decode> Polling<D> {
         }
     }
 
-    /// Polls until the owner is gone or the client fails for good.
+    /// Polls until the owner is gone, the client fails for good or something here panics, and then
+    /// says so and closes the client.
     pub(super) fn run(mut self) {
+        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| self.poll()));
+        if polled.is_err() {
+            self.fail("the polling thread panicked".to_owned());
+        }
+        self.close();
+    }
+
+    fn poll(&mut self) {
         let mut wait = IDLE;
         while self.serve_commands() && self.serve_group(wait) {
             let delivered = self.serve_partitions();
             wait = if delivered { Duration::ZERO } else { IDLE };
         }
+    }
+
+    fn close(&mut self) {
         for feed in self.active.values() {
             feed.close();
         }
         self.consumer.context().close();
+        // A change of membership that still waits for its answer would keep the client from
+        // closing; where none waits, an empty answer changes nothing.
+        let none = TopicPartitionList::new();
+        let _ = self.consumer.incremental_assign(&none);
+        let _ = self.consumer.incremental_unassign(&none);
     }
 
     fn serve_commands(&mut self) -> bool {
@@ -81,10 +99,13 @@ impl<D: Decode> Polling<D> {
     fn execute(&mut self, command: Command<D::Item>) {
         match command {
             Command::Assign(assignments) => self.assign(assignments),
-            Command::Reassign(assignment) => {
+            // Meanwhile the partition may have been lost: assigned again without being ours, it
+            // would stand in the way of every later assignment.
+            Command::Reassign(assignment) if self.active.contains_key(&assignment.partition) => {
                 self.unassign(&[assignment.partition]);
                 self.assign(vec![assignment]);
             }
+            Command::Reassign(assignment) => assignment.feed.close(),
             Command::Release(partitions) => self.unassign(&partitions),
             Command::Commit(offsets) => {
                 let mut list = TopicPartitionList::with_capacity(offsets.len());
@@ -92,7 +113,9 @@ impl<D: Decode> Polling<D> {
                     let _ =
                         list.add_partition_offset(&self.topic, partition, Offset::Offset(offset));
                 }
-                self.note("committing", self.consumer.commit(&list, CommitMode::Async));
+                if let Err(error) = self.consumer.commit(&list, CommitMode::Async) {
+                    tracing::debug!(kafka.topic = %self.topic, %error, "the group's offsets are written later");
+                }
             }
         }
     }
@@ -114,7 +137,7 @@ impl<D: Decode> Polling<D> {
             let _ = list.add_partition_offset(&self.topic, partition, Offset::Offset(offset));
             self.active.insert(partition, feed);
         }
-        self.note("assigning", self.consumer.incremental_assign(&list));
+        self.must("taking", self.consumer.incremental_assign(&list));
     }
 
     fn unassign(&mut self, partitions: &[i32]) {
@@ -129,7 +152,7 @@ impl<D: Decode> Polling<D> {
             .copied()
             .filter(|partition| assigned.find_partition(&self.topic, *partition).is_some());
         let list = self.list(held);
-        self.note("giving back", self.consumer.incremental_unassign(&list));
+        self.must("giving back", self.consumer.incremental_unassign(&list));
     }
 
     fn list(&self, partitions: impl IntoIterator<Item = i32>) -> TopicPartitionList {
@@ -186,9 +209,11 @@ impl<D: Decode> Polling<D> {
         delivered
     }
 
-    fn note(&self, doing: &'static str, result: KafkaResult<()>) {
+    /// A refused change leaves the client with other partitions than the owner believes: only a new
+    /// client agrees with it again.
+    fn must(&self, doing: &'static str, result: KafkaResult<()>) {
         if let Err(error) = result {
-            tracing::warn!(kafka.topic = %self.topic, %error, "{doing} partitions was refused");
+            self.fail(format!("{doing} partitions was refused: {error}"));
         }
     }
 
@@ -232,7 +257,7 @@ fn report(notices: &UnboundedSender<Notice>, partition: i32, error: &KafkaError)
         let reason = error.to_string();
         let _ = notices.send(Notice::OffsetOutOfRange { partition, reason });
     } else {
-        tracing::debug!(kafka.partition = partition, %error, "the partition reports an error");
+        let _ = notices.send(Notice::Unreadable { partition, reason: error.to_string() });
     }
 }
 
