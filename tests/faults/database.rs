@@ -83,7 +83,7 @@ async fn sessions_that_are_ended_in_mid_drain_change_nothing() -> Result<()> {
     }
     ensure!(world.folded().await? < BACKLOG.events.cast_signed(), "the drain was over too early");
     world.level().await?;
-    let failed = projector.metric("projection_transient_failures_total").await?;
+    let failed = projector.metric("projection_failed_attempts_total").await?;
     ensure!(failed >= 1.0, "no attempt failed");
     world.must_equal_the_log().await?;
     lag_is_zero(&projector).await?;
