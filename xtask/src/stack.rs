@@ -22,9 +22,11 @@ pub mod ports;
 pub mod scale;
 pub mod service;
 
+pub(crate) mod group;
+pub(crate) mod identity;
+
 mod environment;
 mod holder;
-mod identity;
 mod kafka;
 mod nginx;
 mod postgres;
@@ -105,7 +107,7 @@ impl Stack {
             .filter(|record| record.tier == Tier::Service)
             .filter(|record| processes.iter().all(|process| process.name != record.name))
             .collect();
-        supervisor::stop(&self.local, &surplus);
+        supervisor::stop(&self.local, &surplus)?;
         self.bring_up(&processes)
     }
 
@@ -181,7 +183,7 @@ impl Stack {
                 outdated.push(record);
             }
         }
-        supervisor::stop(&self.local, &outdated);
+        supervisor::stop(&self.local, &outdated)?;
         refuse_taken_ports(processes.iter().filter(|process| !running.contains(&process.name)))?;
         Ok(running)
     }
@@ -207,13 +209,13 @@ fn refuse_taken_ports<'a>(processes: impl Iterator<Item = &'a Process>) -> Resul
 /// Ends every process of the stack, the front door first.
 ///
 /// # Errors
-/// The records of what runs cannot be read.
+/// The records of what runs cannot be read, or a process cannot be killed.
 pub fn down(local: &LocalDir) -> Result<()> {
     let records = Record::all(local)?;
     for tier in [Tier::FrontDoor, Tier::Service, Tier::Infrastructure] {
         let of_tier: Vec<Record> =
             records.iter().filter(|record| record.tier == tier).cloned().collect();
-        supervisor::stop(local, &of_tier);
+        supervisor::stop(local, &of_tier)?;
     }
     if !records.is_empty() {
         println!(
@@ -227,21 +229,20 @@ pub fn down(local: &LocalDir) -> Result<()> {
 /// Ends one process.
 ///
 /// # Errors
-/// There is no such process in the stack.
+/// There is no such process in the stack, or it cannot be killed.
 pub fn stop(local: &LocalDir, name: &str) -> Result<()> {
     let records = Record::all(local)?;
     let Some(record) = records.iter().find(|record| record.name == name) else {
         let names: Vec<_> = records.iter().map(|record| record.name.as_str()).collect();
         bail!("there is no process {name}, but {}", names.join(", "));
     };
-    supervisor::stop(local, std::slice::from_ref(record));
-    Ok(())
+    supervisor::stop(local, std::slice::from_ref(record))
 }
 
 /// Ends every process and removes everything that the stack has written.
 ///
 /// # Errors
-/// Something cannot be removed.
+/// Something cannot be ended or removed.
 pub fn reset(local: &LocalDir) -> Result<()> {
     down(local)?;
     local.remove()

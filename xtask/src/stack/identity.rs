@@ -113,8 +113,10 @@ mod tests {
     #[test]
     fn what_a_leader_left_behind_is_found_by_its_group() {
         let mut leader = std::process::Command::new("sh")
-            .args(["-c", "sleep 60 & echo $!"])
+            // It ends when its input does: once its identity is known.
+            .args(["-c", "sleep 60 & echo $!; read -r line"])
             .process_group(0)
+            .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped())
             .spawn()
             .unwrap();

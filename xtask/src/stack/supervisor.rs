@@ -5,9 +5,10 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 
+use super::group;
 use super::identity::Identity;
 use super::local_dir::LocalDir;
 use super::process::{Process, StopSignal};
@@ -72,12 +73,15 @@ pub(crate) fn await_ready(
     }
 }
 
-/// Ends processes together: asks each, waits, and kills those that outstay their budget.
-pub(crate) fn stop(local: &LocalDir, records: &[Record]) {
+/// Ends processes together: asks each, waits, and kills those that outstay their budget. One that
+/// cannot be killed keeps its record, so that a later call finds it.
+pub(crate) fn stop(local: &LocalDir, records: &[Record]) -> Result<()> {
     for record in records {
         send(record, signal(record.stop_signal));
+        group::wake(&record.identity);
     }
     let asked_at = Instant::now();
+    let mut faults = Vec::new();
     for record in records {
         let budget = Duration::from_secs(record.stop_budget);
         while record.identity.lives() && asked_at.elapsed() < budget {
@@ -86,20 +90,13 @@ pub(crate) fn stop(local: &LocalDir, records: &[Record]) {
         if record.identity.lives() {
             println!("{} did not end within {} s and is killed", record.name, record.stop_budget);
         }
-        kill_group(&record.identity);
-        record.forget(local);
-    }
-}
-
-/// Kills whatever is left of a process' group and waits until it has gone.
-fn kill_group(identity: &Identity) {
-    while !identity.group().is_empty() {
-        if let Some(group) = pid(identity.pid) {
-            // It may have ended in between, which is what is wanted.
-            let _ = kill_process_group(group, Signal::KILL);
+        match group::kill(&record.name, &record.identity) {
+            Ok(()) => record.forget(local),
+            Err(error) => faults.push(format!("{error:#}")),
         }
-        std::thread::sleep(POLL_INTERVAL);
     }
+    ensure!(faults.is_empty(), "{}", faults.join("\n"));
+    Ok(())
 }
 
 fn send(record: &Record, signal: Signal) {
