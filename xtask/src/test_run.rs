@@ -1,17 +1,18 @@
 //! `make test`: the gates, then every test on a stack of its own, which always ends.
 
 use std::path::Path;
-use std::process::ExitStatus;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::gates::{self, Gate};
+use crate::stack::identity::Identity;
 use crate::stack::local_dir::LocalDir;
 use crate::stack::ports::Ports;
 use crate::stack::scale::Scale;
-use crate::stack::{self, Stack};
+use crate::stack::{self, Stack, group};
 
 /// Far from the ports of a stack that is worked with.
 const FIRST_OFFSET: u16 = 20_000;
@@ -19,16 +20,29 @@ const FIRST_OFFSET: u16 = 20_000;
 /// Where the stack of a run lives.
 const DIRECTORY: &str = ".local/test";
 
+/// Where a test that needs a whole stack for itself has it. A test that is killed cannot remove it,
+/// so the run does.
+pub const OWN_STACK_DIRECTORY: &str = ".local/own";
+
+/// How long an interrupted program and what it started may take to end: longer than our processes
+/// take to drain.
+const END_BUDGET: Duration = Duration::from_secs(15);
+
 /// Runs all gates and then, even if some did not pass, all tests.
 ///
 /// # Errors
 /// A gate or a test did not pass, or the run was interrupted.
 pub fn run(arguments: &[String]) -> Result<()> {
     let local = LocalDir::find(Path::new(DIRECTORY))?;
+    let own = LocalDir::find(Path::new(OWN_STACK_DIRECTORY))?;
     let gates = gates::check(&local.checkout, &Gate::ALL);
+    let left_before = stack::reset(&own);
     let tests = on_a_stack(&local, "cargo", &[&cargo_test(), arguments].concat());
-    let faults: Vec<String> =
-        [gates, tests].into_iter().filter_map(|it| Some(format!("{:#}", it.err()?))).collect();
+    let left_behind = stack::reset(&own);
+    let faults: Vec<String> = [gates, left_before, tests, left_behind]
+        .into_iter()
+        .filter_map(|it| Some(format!("{:#}", it.err()?)))
+        .collect();
     ensure!(faults.is_empty(), "{}", faults.join("\n"));
     Ok(())
 }
@@ -80,7 +94,17 @@ async fn interruptible(local: &LocalDir, program: &str, arguments: &[String]) ->
         .process_group(0)
         .spawn()
         .with_context(|| format!("running {program}"))?;
-    let status = signals.pass_on(&mut child).await?;
+    let leader = child.id().and_then(Identity::of);
+    let interrupted = signals.or_end_of(&mut child).await?;
+    // Interrupted, it is asked to end; and what a crashed test has started would hold on to the stack.
+    if let Some(leader) = leader {
+        let name = program.to_owned();
+        tokio::task::spawn_blocking(move || group::end(&name, &leader, END_BUDGET))
+            .await
+            .context("ending what the program has started")??;
+    }
+    let status = child.wait().await.with_context(|| format!("waiting for {program}"))?;
+    ensure!(!interrupted, "{program} was interrupted");
     ensure!(status.success(), "{program} {} ended with {status}", arguments.join(" "));
     Ok(())
 }
@@ -106,19 +130,12 @@ impl Signals {
         })
     }
 
-    /// Waits for the child; a signal is passed on to it and to all that it started.
-    async fn pass_on(&mut self, child: &mut Child) -> Result<ExitStatus> {
+    /// Waits until the child ends or a signal comes; returns whether it was a signal.
+    async fn or_end_of(&mut self, child: &mut Child) -> Result<bool> {
         tokio::select! {
-            status = child.wait() => return status.context("waiting for the program"),
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            status = child.wait() => status.map(|_| false).context("waiting for the program"),
+            _ = self.interrupt.recv() => Ok(true),
+            _ = self.terminate.recv() => Ok(true),
         }
-        if let Some(pid) =
-            child.id().and_then(|pid| rustix::process::Pid::from_raw(pid.cast_signed()))
-        {
-            // It may have ended in between, which is what is wanted.
-            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::TERM);
-        }
-        child.wait().await.context("waiting for the interrupted program")
     }
 }

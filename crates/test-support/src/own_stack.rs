@@ -7,11 +7,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use xtask::stack::local_dir::LocalDir;
 use xtask::stack::ports::Ports;
 use xtask::stack::{self as xtask_stack, scale::Scale};
+use xtask::test_run::OWN_STACK_DIRECTORY;
 
 use crate::{Alone, Stack, alone, eventually};
 
-/// Apart from the stack that other tests share.
-const DIRECTORY: &str = ".local/own";
+/// Apart from the ports of the stack that other tests share.
 const FIRST_OFFSET: u16 = 30_000;
 
 /// Kafka, registry, Postgres and Redis for one test at a time. Dropped, all of it is removed.
@@ -30,7 +30,7 @@ impl OwnStack {
     pub async fn start() -> Result<Self> {
         let alone = alone().await?;
         let started = tokio::task::spawn_blocking(move || {
-            let local = LocalDir::find(Path::new(DIRECTORY))?;
+            let local = LocalDir::find(Path::new(OWN_STACK_DIRECTORY))?;
             // What a test that was interrupted has left.
             xtask_stack::reset(&local)?;
             let own = Self { local, ports: Ports::free_from(FIRST_OFFSET)?, _alone: alone };
