@@ -21,7 +21,7 @@ use std::time::Duration;
 use access::Verifier;
 use axum::Router;
 use consistency_token::TokenKey;
-use lifecycle::{Health, Process, Server, Shutdown};
+use lifecycle::{Component, Health, Process, Server, Shutdown};
 use settings::Settings;
 use telemetry::Metric;
 use tokio_util::task::TaskTracker;
@@ -107,16 +107,19 @@ impl Process for App {
         let positions = Positions::new(config.max_waiting);
         let (resources, connections) = Lookups::new(&config.database, config.lookups);
         let spawn = Spawn { tasks: &tasks, shutdown: &shutdown };
-        connections.into_iter().for_each(|connection| spawn.until_shutdown(connection));
+        for (n, connection) in connections.into_iter().enumerate() {
+            spawn.must_run(health.component(format!("reads {}", n + 1)), connection);
+        }
         spawn.until_shutdown(follow::follow(
             config.database,
             positions.clone(),
             health.component("postgres"),
             health.heartbeat("positions", FOLLOW_DEADLINE),
         ));
-        let (keys, access) = (verifier.clone(), config.access);
+        let (verify, access) = (verifier.clone(), config.access);
+        let keys = health.component("access keys");
         spawn.until_shutdown(async move {
-            access::refresh(&keys, &access).await;
+            access::refresh(&verify, &access, keys).await;
         });
 
         let api = Api(Arc::new(Parts {
@@ -161,6 +164,16 @@ struct Spawn<'a> {
 }
 
 impl Spawn<'_> {
+    /// Work that says nothing of itself: the component is ready, and dead when the work ends or
+    /// panics before the shutdown.
+    fn must_run(&self, component: Component, work: impl Future<Output = ()> + Send + 'static) {
+        component.ready();
+        self.until_shutdown(async move {
+            work.await;
+            drop(component);
+        });
+    }
+
     fn until_shutdown(&self, work: impl Future<Output = ()> + Send + 'static) {
         let shutdown = self.shutdown.clone();
         self.tasks.spawn(async move {
@@ -176,5 +189,54 @@ impl Counters {
     fn new() -> Self {
         let of = |outcome| Metric::QueryApiReads.counter(&["resource", outcome]);
         Self { found: of("found"), not_modified: of("not_modified"), not_found: of("not_found") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_panics_ends_the_process() {
+        let (tasks, shutdown, health) = (TaskTracker::new(), Shutdown::new(), Health::new());
+        let spawn = Spawn { tasks: &tasks, shutdown: &shutdown };
+        spawn.must_run(health.component("reads 1"), async { panic!("a defect") });
+        tokio::time::timeout(Duration::from_secs(10), health.died()).await.unwrap();
+        assert!(!health.report().live);
+    }
+
+    async fn get(app: &App, path: &str) -> String {
+        let mut stream = TcpStream::connect(app.addr()).await.unwrap();
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer a.b.c\r\nconnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn without_a_key_it_is_not_ready_and_nobody_is_called_unauthenticated() {
+        let mut settings = Settings::new(
+            [
+                ("MILLRACE_QUERY_API_BIND", "127.0.0.1:0"),
+                ("MILLRACE_TOKEN_SECRET", "0123456789abcdef0123456789abcdef"),
+                ("MILLRACE_JWKS_URL", "http://127.0.0.1:1/jwks.json"),
+                ("DATABASE_URL", "postgres://nobody:nothing@127.0.0.1:1/none"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        );
+        let config = App::config(&mut settings);
+        let app = App::start(settings.finish(config).unwrap()).await.unwrap();
+        let ready = get(&app, "/health/ready").await;
+        assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("access keys\":\""), "{ready}");
+        let read = get(&app, "/api/v1/resources/a").await;
+        assert!(read.starts_with("HTTP/1.1 503"), "{read}");
+        assert!(read.contains("/problems/not-ready") && read.contains("retry-after: 1"), "{read}");
+        assert!(app.stop().await);
     }
 }

@@ -102,8 +102,14 @@ fn read_jwks(settings: &mut Settings, path: &PathBuf) -> KeySet {
             return KeySet::default();
         }
     };
-    KeySet::from_jwks(&text).unwrap_or_else(|error| {
-        settings.fault(format!("{name} is wrong ({}): {error}", path.display()));
-        KeySet::default()
-    })
+    match KeySet::from_jwks(&text) {
+        // Later the file may withdraw every key; to begin so is a mistake.
+        Ok(keys) if keys.is_empty() => settings.fault(format!(
+            "{name} holds no Ed25519 key with a `kid` for signatures ({})",
+            path.display()
+        )),
+        Ok(keys) => return keys,
+        Err(error) => settings.fault(format!("{name} is wrong ({}): {error}", path.display())),
+    }
+    KeySet::default()
 }

@@ -10,16 +10,10 @@ use serde::Deserialize;
 
 use crate::Unauthenticated;
 
-/// Why a text is no usable JSON Web Key Set.
+/// A text is no JSON Web Key Set.
 #[derive(Debug, thiserror::Error)]
-pub enum JwksError {
-    /// It is no JSON Web Key Set.
-    #[error("the key set is not readable as a JSON Web Key Set")]
-    Unreadable(#[source] serde_json::Error),
-    /// None of its keys is one that verifies EdDSA signatures.
-    #[error("the key set has no Ed25519 key with a `kid` for signatures")]
-    NoUsableKey,
-}
+#[error("the key set is not readable as a JSON Web Key Set")]
+pub struct JwksError(#[source] serde_json::Error);
 
 /// The secret of HS256 tokens and the public keys of EdDSA tokens. Never printed.
 #[derive(Clone, Default)]
@@ -50,16 +44,14 @@ impl KeySet {
         Self { hs256: Some(DecodingKey::from_secret(secret)), eddsa: BTreeMap::new() }
     }
 
-    /// The Ed25519 keys of a JSON Web Key Set; keys of other kinds are left out, as RFC 7517 asks.
+    /// The Ed25519 keys of a JSON Web Key Set; keys of other kinds are left out, as RFC 7517 asks, so
+    /// that none may be left.
     ///
     /// # Errors
-    /// See [`JwksError`].
+    /// [`JwksError`]
     pub fn from_jwks(text: &str) -> Result<Self, JwksError> {
-        let jwks: Jwks = serde_json::from_str(text).map_err(JwksError::Unreadable)?;
-        let eddsa: BTreeMap<_, _> = jwks.keys.into_iter().filter_map(ed25519_key).collect();
-        if eddsa.is_empty() {
-            return Err(JwksError::NoUsableKey);
-        }
+        let jwks: Jwks = serde_json::from_str(text).map_err(JwksError)?;
+        let eddsa = jwks.keys.into_iter().filter_map(ed25519_key).collect();
         Ok(Self { hs256: None, eddsa })
     }
 

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::time::Duration;
 
+use lifecycle::Component;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::{AccessConfig, JwksError, KeySet, Verifier};
@@ -40,8 +41,10 @@ fn table_name() -> &'static str {
 }
 
 /// Reads the public keys now and again, for as long as it is polled; a key that a token names and
-/// nobody knows asks for it sooner. What was read last holds while reading fails.
-pub async fn refresh(verifier: &Verifier, config: &AccessConfig) -> Infallible {
+/// nobody knows asks for it sooner. What was read last holds while reading fails; a key set that was
+/// read and is empty withdraws every key. `keys` is ready while there is a key.
+pub async fn refresh(verifier: &Verifier, config: &AccessConfig, keys: Component) -> Infallible {
+    tell(verifier, &keys);
     if config.jwks_path.is_none() && config.jwks_url.is_none() {
         return std::future::pending().await;
     }
@@ -50,8 +53,8 @@ pub async fn refresh(verifier: &Verifier, config: &AccessConfig) -> Infallible {
     loop {
         let started = Instant::now();
         match read(&client, config).await {
-            Ok(keys) => {
-                if verifier.use_keys(keys) {
+            Ok(read) => {
+                if verifier.use_keys(read) {
                     tracing::info!("public keys of access tokens changed");
                 }
             }
@@ -60,6 +63,7 @@ pub async fn refresh(verifier: &Verifier, config: &AccessConfig) -> Infallible {
                 "public keys of access tokens not read; those read before hold"
             ),
         }
+        tell(verifier, &keys);
         if !verifier.has_keys() {
             sleep(FIRST_KEYS_INTERVAL).await;
             continue;
@@ -69,6 +73,14 @@ pub async fn refresh(verifier: &Verifier, config: &AccessConfig) -> Infallible {
             () = sleep_until(started + config.refresh_every) => {}
             () = verifier.unknown_key.notified() => {}
         }
+    }
+}
+
+fn tell(verifier: &Verifier, keys: &Component) {
+    if verifier.has_keys() {
+        keys.ready();
+    } else {
+        keys.not_ready("no access token can be verified: there is no key");
     }
 }
 

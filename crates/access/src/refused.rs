@@ -1,9 +1,14 @@
 //! Why a caller is refused, and what they are told.
 
+use std::time::Duration;
+
 use http::HeaderValue;
 use problem_details::{Problem, ProblemType};
 
 use crate::Role;
+
+/// When a caller may come back while no token can be verified.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why there is no caller. The variants are for logs; every forged token gets the same answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +28,9 @@ pub enum Unauthenticated {
     /// Its algorithm is none that a key of ours is used with.
     #[error("the access token's algorithm is not allowed")]
     AlgorithmNotAllowed,
+    /// There is no key at all, so that no token can be verified: not the caller's fault.
+    #[error("no access token can be verified now")]
+    NoKeys,
     /// Its key is none of ours.
     #[error("the access token's key is not known")]
     UnknownKey,
@@ -49,6 +57,7 @@ impl Unauthenticated {
             Self::TooLong => "too-long",
             Self::Malformed => "malformed",
             Self::AlgorithmNotAllowed => "algorithm-not-allowed",
+            Self::NoKeys => "no-keys",
             Self::UnknownKey => "unknown-key",
             Self::WrongSignature => "wrong-signature",
             Self::WrongClaim(_) => "wrong-claim",
@@ -61,6 +70,10 @@ impl Unauthenticated {
 impl From<Unauthenticated> for Problem {
     fn from(error: Unauthenticated) -> Self {
         let (challenge, detail) = match error {
+            Unauthenticated::NoKeys => {
+                let detail = "no access token can be verified now; send it again";
+                return Problem::new(ProblemType::NotReady, detail).with_retry_after(RETRY_AFTER);
+            }
             Unauthenticated::Missing => (
                 r#"Bearer realm="millrace""#,
                 "send an access token as `Authorization: Bearer <token>`",

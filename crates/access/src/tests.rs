@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
+use lifecycle::Health;
 use problem_details::{Problem, ProblemType};
 use serde_json::{Value, json};
 use settings::Settings;
@@ -238,8 +239,10 @@ async fn public_keys_are_fetched_in_the_background() {
     let config = config(&[("MILLRACE_JWKS_URL", &url)]).unwrap();
     let verifier = Verifier::new(&config);
     let token = eddsa(&production_header(), &production_claims());
-    assert_eq!(verify(&verifier, &token), Err(Unauthenticated::UnknownKey));
+    assert_eq!(verify(&verifier, &token), Err(Unauthenticated::NoKeys));
     assert!(!verifier.has_keys());
+    let health = Health::new();
+    let keys = health.component("access keys");
     let believed = async {
         while verify(&verifier, &token).is_err() {
             tokio::task::yield_now().await;
@@ -247,12 +250,66 @@ async fn public_keys_are_fetched_in_the_background() {
     };
     tokio::select! {
         () = believed => {}
-        _ = crate::refresh(&verifier, &config) => {}
+        _ = crate::refresh(&verifier, &config, keys) => {}
         _ = async { axum::serve(listener, router).await } => {}
         () = tokio::time::sleep(std::time::Duration::from_secs(10)) => {
             panic!("the keys were not fetched within 10 s");
         }
     }
+}
+
+#[tokio::test]
+async fn a_key_set_that_became_empty_withdraws_every_key_and_a_wrong_one_none() {
+    let path = std::env::temp_dir().join(format!("millrace-jwks-{}.json", std::process::id()));
+    std::fs::write(&path, jwks()).unwrap();
+    let config = config(&[("MILLRACE_JWKS_PATH", path.to_str().unwrap())]).unwrap();
+    let token = eddsa(&production_header(), &production_claims());
+    for (text, expected) in
+        [("not a key set", Ok("ann".to_owned())), (r#"{"keys":[]}"#, Err(Unauthenticated::NoKeys))]
+    {
+        let verifier = Verifier::new(&config);
+        let health = Health::new();
+        let keys = health.component("access keys");
+        std::fs::write(&path, text).unwrap();
+        // The first poll reads the file.
+        let _ = tokio::time::timeout(
+            std::time::Duration::ZERO,
+            crate::refresh(&verifier, &config, keys),
+        )
+        .await;
+        assert_eq!(verify(&verifier, &token), expected, "{text}");
+    }
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[tokio::test]
+async fn whether_there_is_a_key_shows_in_the_health() {
+    for (pairs, is_ready) in [
+        (&[("MILLRACE_PROFILE", "dev")][..], true),
+        (&[("MILLRACE_JWKS_URL", "http://127.0.0.1:1/")], false),
+    ] {
+        let config = config(pairs).unwrap();
+        let (verifier, health) = (Verifier::new(&config), Health::new());
+        let mut refresh =
+            Box::pin(crate::refresh(&verifier, &config, health.component("access keys")));
+        let polled = tokio::time::timeout(std::time::Duration::ZERO, &mut refresh).await;
+        assert!(polled.is_err());
+        assert_eq!(health.report().ready, is_ready, "{:?}", health.report());
+        drop(refresh);
+        assert!(!health.report().live, "a refresh that has ended is noticed");
+    }
+}
+
+#[test]
+fn without_any_key_a_caller_is_told_to_come_back() {
+    let verifier = Verifier::new(&config(&[("MILLRACE_JWKS_URL", "http://127.0.0.1:1/")]).unwrap());
+    let token = eddsa(&production_header(), &production_claims());
+    let refused = verifier.verify(&headers(&[&format!("Bearer {token}")]), NOW).unwrap_err();
+    let response = axum::response::IntoResponse::into_response(Problem::from(refused));
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["retry-after"]),
+        (503, &"1".parse().unwrap())
+    );
 }
 
 #[test]

@@ -46,13 +46,16 @@ impl Verifier {
     /// The caller that the request's access token names; `now` in seconds since 1970.
     ///
     /// # Errors
-    /// [`Unauthenticated`], which becomes a 401 that tells a forger nothing.
+    /// [`Unauthenticated`], which becomes a 401 that tells a forger nothing, or a 503 while there is no key.
     pub fn verify(&self, headers: &HeaderMap, now: i64) -> Result<Arc<Caller>, Unauthenticated> {
         let token = bearer_token(headers)?;
         let hash = hash(token);
         let keys = self.keys.load();
         if let Some(caller) = self.cache.get(&hash, keys.number, now) {
             return Ok(caller);
+        }
+        if keys.set.is_empty() {
+            return Err(Unauthenticated::NoKeys);
         }
         let caller = self.verify_token(token, &keys.set, now);
         if caller == Err(Unauthenticated::UnknownKey) {
