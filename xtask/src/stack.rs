@@ -1,7 +1,6 @@
 //! The local stack: real Kafka, registry, Postgres, Redis and nginx, and our processes, as plain
 //! processes under one directory.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -9,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use settings::Prefix;
 
 use self::local_dir::LocalDir;
+use self::lock::Lock;
 use self::parts::Parts;
 use self::ports::Ports;
 use self::process::{Process, Tier};
@@ -28,6 +28,7 @@ pub(crate) mod identity;
 mod environment;
 mod holder;
 mod kafka;
+mod lock;
 mod nginx;
 mod postgres;
 mod process;
@@ -48,7 +49,7 @@ pub struct Stack {
     scale: Scale,
     parts: Parts,
     /// Held while this call changes the stack, so that two do not start the same process.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Stack {
@@ -58,8 +59,8 @@ impl Stack {
     /// # Errors
     /// The directory cannot be written or the parts cannot be fetched.
     pub fn new(local: LocalDir, ports: Ports, scale: Scale) -> Result<Self> {
+        let lock = Lock::take(&local)?;
         local.create()?;
-        let lock = lock(&local)?;
         let parts = Parts::fetch(&local)?;
         Ok(Self { local, ports, scale, parts, _lock: lock })
     }
@@ -206,11 +207,17 @@ fn refuse_taken_ports<'a>(processes: impl Iterator<Item = &'a Process>) -> Resul
     Ok(())
 }
 
-/// Ends every process of the stack, the front door first.
+/// Ends every process of the stack, the front door first. Waits for another call that changes the
+/// same stack, as do [`stop`] and [`reset`].
 ///
 /// # Errors
 /// The records of what runs cannot be read, or a process cannot be killed.
 pub fn down(local: &LocalDir) -> Result<()> {
+    let _lock = Lock::take(local)?;
+    end_all(local)
+}
+
+fn end_all(local: &LocalDir) -> Result<()> {
     let records = Record::all(local)?;
     for tier in [Tier::FrontDoor, Tier::Service, Tier::Infrastructure] {
         let of_tier: Vec<Record> =
@@ -231,6 +238,7 @@ pub fn down(local: &LocalDir) -> Result<()> {
 /// # Errors
 /// There is no such process in the stack, or it cannot be killed.
 pub fn stop(local: &LocalDir, name: &str) -> Result<()> {
+    let _lock = Lock::take(local)?;
     let records = Record::all(local)?;
     let Some(record) = records.iter().find(|record| record.name == name) else {
         let names: Vec<_> = records.iter().map(|record| record.name.as_str()).collect();
@@ -244,7 +252,8 @@ pub fn stop(local: &LocalDir, name: &str) -> Result<()> {
 /// # Errors
 /// Something cannot be ended or removed.
 pub fn reset(local: &LocalDir) -> Result<()> {
-    down(local)?;
+    let _lock = Lock::take(local)?;
+    end_all(local)?;
     local.remove()
 }
 
@@ -254,16 +263,6 @@ pub fn reset(local: &LocalDir) -> Result<()> {
 /// The records of what runs cannot be read.
 pub fn status(local: &LocalDir) -> Result<bool> {
     status::print(local)
-}
-
-fn lock(local: &LocalDir) -> Result<File> {
-    let path = local.run().join("lock");
-    let file = File::create(&path).with_context(|| format!("opening {}", path.display()))?;
-    if file.try_lock().is_err() {
-        println!("waiting for another command that changes this stack");
-        file.lock().with_context(|| format!("locking {}", path.display()))?;
-    }
-    Ok(file)
 }
 
 fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {

@@ -31,7 +31,7 @@ impl LocalDir {
         Ok(())
     }
 
-    /// Removes everything that the stack has written; a stack in a directory below stays.
+    /// Removes everything that the stack has written; its lock and a stack in a directory below stay.
     pub(crate) fn remove(&self) -> Result<()> {
         for dir in [self.run(), self.log(), self.data(), self.conf(), self.bin()] {
             if dir.exists() {
@@ -42,14 +42,18 @@ impl LocalDir {
         if self.env().exists() {
             std::fs::remove_file(self.env()).context("removing the env file")?;
         }
-        // Fails where another stack lives below it.
-        let _ = std::fs::remove_dir(&self.path);
         Ok(())
     }
 
     /// The sourceable file of addresses and passwords.
     pub fn env(&self) -> PathBuf {
         self.path.join("env")
+    }
+
+    /// What a call that changes the stack locks. It outlives all else here: whoever waits for the lock
+    /// has the file open, and would hold nothing if another had made it anew.
+    pub fn lock(&self) -> PathBuf {
+        self.path.join("lock")
     }
 
     /// `<process>.pid` files and sockets.
