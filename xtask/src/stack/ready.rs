@@ -1,10 +1,11 @@
 //! Whether a process serves, asked in its own protocol.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection, PgConnection};
 
@@ -68,11 +69,28 @@ fn kafka(port: u16) -> Result<()> {
 }
 
 fn http(port: u16, path: &str) -> Result<()> {
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().timeout_global(Some(QUESTION_TIMEOUT)).build().into();
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(QUESTION_TIMEOUT))
+        .http_status_as_error(false)
+        .build()
+        .into();
     let url = format!("http://127.0.0.1:{port}{path}");
-    agent.get(&url).call().with_context(|| format!("GET {url}"))?;
-    Ok(())
+    let mut answer = agent.get(&url).call().with_context(|| format!("GET {url}"))?;
+    if answer.status() == 200 {
+        return Ok(());
+    }
+    let text = answer.body_mut().read_to_string().unwrap_or_default();
+    bail!("GET {url} was answered {}{}", answer.status(), faults(&text));
+}
+
+/// What a process of ours says it lacks, a line for each component; of any other answer, nothing.
+fn faults(answer: &str) -> String {
+    #[derive(Deserialize)]
+    struct Health {
+        faults: BTreeMap<String, String>,
+    }
+    let Ok(Health { faults }) = serde_json::from_str(answer) else { return String::new() };
+    faults.iter().map(|(component, reason)| format!("\n  {component}: {reason}")).collect()
 }
 
 fn postgres(url: &str) -> Result<()> {
@@ -95,4 +113,31 @@ fn redis(port: u16) -> Result<()> {
     stream.read_exact(&mut answer).context("reading Redis' answer")?;
     ensure!(&answer == b"+PONG", "Redis answered {}", String::from_utf8_lossy(&answer));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufRead;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_process_that_is_not_ready_says_why() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let lines = std::io::BufReader::new(stream.try_clone().unwrap()).lines();
+            lines.map(Result::unwrap).take_while(|line| !line.is_empty()).for_each(drop);
+            let body = r#"{"ready":false,"faults":{"events-input/3":"halted at offset 7"}}"#;
+            let head =
+                format!("HTTP/1.1 503 Service Unavailable\r\ncontent-length: {}", body.len());
+            write!(stream, "{head}\r\n\r\n{body}").unwrap();
+        });
+        let error = http(port, "/health/ready").unwrap_err().to_string();
+        server.join().unwrap();
+        assert!(error.contains("503"), "{error}");
+        assert!(error.ends_with("\n  events-input/3: halted at offset 7"), "{error}");
+    }
 }
