@@ -6,7 +6,7 @@ mod request;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use access::{Caller, Role, Verifier};
+use access::{Caller, Role, Unauthenticated, Verifier};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
@@ -26,7 +26,7 @@ use uuid::Uuid;
 use crate::deployment::{Deployed, Known};
 use crate::idempotency_key::IdempotencyKey;
 use crate::log::{Log, NewRecord};
-use crate::occurrence::{self, Outcomes};
+use crate::occurrence::Outcomes;
 use identity::{ClientId, Identity, Reported};
 use request::Report;
 
@@ -113,27 +113,22 @@ impl<L: Log> Shared<L> {
     ) -> Result<Accepted, Problem> {
         let now = now();
         let (parts, body) = request.into_parts();
-        let caller = self.caller(&parts.headers, now).inspect_err(|_| self.outcomes.rejected())?;
+        let not_taken = |problem: &Problem| self.outcomes.not_taken(problem);
+        let caller = self.caller(&parts.headers, now).inspect_err(not_taken)?;
         let Reporting { body: body_limits, limits, .. } = &self.reporting;
-        let body = read_json_body(&parts.headers, body, *body_limits)
-            .await
-            .inspect_err(|_| self.outcomes.rejected())?;
+        let body =
+            read_json_body(&parts.headers, body, *body_limits).await.inspect_err(not_taken)?;
         let (event, key) = Report::read(&body, limits, now)
             .and_then(|report| identified(report, &caller, &parts.headers))
-            .inspect_err(|_| self.outcomes.rejected())?;
+            .inspect_err(not_taken)?;
         self.append(event, key, &caller, context, now).await
     }
 
     fn caller(&self, headers: &HeaderMap, now: Timestamp) -> Result<Arc<Caller>, Problem> {
         let seconds = now.micros() / 1_000_000;
-        let caller = self
-            .reporting
-            .verifier
-            .verify(headers, seconds)
-            .inspect_err(|error| occurrence::unauthenticated(*error))?;
-        caller
-            .must_be_any(REPORTERS)
-            .inspect_err(|error| occurrence::forbidden(*error, &caller.actor))?;
+        let verified = self.reporting.verifier.verify(headers, seconds);
+        let caller = verified.map_err(Unauthenticated::refuse)?;
+        caller.must_be_any(REPORTERS).map_err(|error| error.refuse(&caller))?;
         Ok(caller)
     }
 
@@ -207,9 +202,7 @@ fn identified(
     headers: &HeaderMap,
 ) -> Result<(DeviceEventReported, Option<IdempotencyKey>), Problem> {
     let Report { device_id, occurred_at, payload } = report;
-    caller
-        .must_own_device(&device_id)
-        .inspect_err(|error| occurrence::forbidden(*error, &caller.actor))?;
+    caller.must_own_device(&device_id).map_err(|error| error.refuse(caller))?;
     let key = IdempotencyKey::from_headers(headers)?;
     let identity = match &key {
         None => Identity::new(),

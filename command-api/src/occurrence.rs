@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use access::{Forbidden, Unauthenticated};
 use kafka_io::doctor::Finding;
 use kafka_io::producer::{Occurrence, SendError};
 use metrics::{Counter, Histogram};
+use problem_details::{Problem, ProblemType};
 use telemetry::Metric;
 
 /// What becomes of facts on their way into the log; looked up once, used by every request.
@@ -36,9 +36,13 @@ impl Outcomes {
         tracing::debug!(event.id = %event_id, "event accepted");
     }
 
-    /// A request asked for what it must not, or wrongly.
-    pub(crate) fn rejected(&self) {
-        self.rejected.increment(1);
+    /// A request was answered before anything was sent: it asked for what it must not, or wrongly,
+    /// or nobody could tell who asks.
+    pub(crate) fn not_taken(&self, problem: &Problem) {
+        match problem.kind() {
+            ProblemType::NotReady => self.unavailable.increment(1),
+            _ => self.rejected.increment(1),
+        }
     }
 
     /// The process has not learnt yet what it needs to write events.
@@ -60,16 +64,6 @@ impl Outcomes {
             }
         }
     }
-}
-
-/// Somebody without a valid access token was refused.
-pub(crate) fn unauthenticated(error: Unauthenticated) {
-    tracing::info!(access.reason = error.reason(), "access refused");
-}
-
-/// Somebody known was refused what they may not do.
-pub(crate) fn forbidden(error: Forbidden, actor: &str) {
-    tracing::info!(access.reason = error.reason(), access.actor = actor, "access refused");
 }
 
 /// The producer says something of itself.

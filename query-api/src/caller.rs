@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use access::Caller;
+use access::{Caller, Unauthenticated};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
@@ -19,6 +19,7 @@ impl FromRequestParts<Api> for Authenticated {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refused> {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX);
-        Ok(Self(api.verifier.verify(&parts.headers, now)?))
+        let verified = api.verifier.verify(&parts.headers, now);
+        Ok(Self(verified.map_err(Unauthenticated::refuse)?))
     }
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use access::{Forbidden, Unauthenticated};
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
@@ -37,20 +36,6 @@ pub(crate) struct ProjectionBehind {
 impl From<Problem> for Refused {
     fn from(problem: Problem) -> Self {
         Self::Problem(problem)
-    }
-}
-
-impl From<Unauthenticated> for Refused {
-    fn from(error: Unauthenticated) -> Self {
-        tracing::debug!(reason = error.reason(), "read refused: no usable access token");
-        Self::Problem(error.into())
-    }
-}
-
-impl From<Forbidden> for Refused {
-    fn from(error: Forbidden) -> Self {
-        tracing::debug!(reason = error.reason(), "read refused: not allowed");
-        Self::Problem(error.into())
     }
 }
 

@@ -3,7 +3,7 @@
 mod body;
 mod row;
 
-use access::{Forbidden, Role};
+use access::Role;
 use axum::extract::{Path, State, rejection::PathRejection};
 use axum::http::header::{CACHE_CONTROL, ETAG, LINK, VARY};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
@@ -59,9 +59,9 @@ async fn get_resource(
     id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
-    caller.must_be_any(READERS)?;
+    caller.must_be_any(READERS).map_err(|error| error.refuse(&caller))?;
     let id = device_id(id)?;
-    caller.must_own_device(&id).map_err(|error: Forbidden| Problem::from(error))?;
+    caller.must_own_device(&id).map_err(|error| error.refuse(&caller))?;
 
     let topic = LogTopic { projection: PROJECTION, topic: &api.resource_topic };
     let consistency = Consistency::from_headers(&headers, &api.tokens)?;

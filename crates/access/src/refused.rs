@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use problem_details::{Problem, ProblemType};
+use telemetry::AccessRefused;
 
-use crate::Role;
+use crate::{Caller, Role};
 
 /// When a caller may come back while no token can be verified.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -49,7 +50,7 @@ pub enum Unauthenticated {
 }
 
 impl Unauthenticated {
-    /// The stable name, for logs.
+    /// The stable name, for logs and metrics.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Missing => "missing",
@@ -67,9 +68,15 @@ impl Unauthenticated {
     }
 }
 
-impl From<Unauthenticated> for Problem {
-    fn from(error: Unauthenticated) -> Self {
-        let (challenge, detail) = match error {
+impl Unauthenticated {
+    /// Counts and logs the refusal, and makes its answer.
+    pub fn refuse(self) -> Problem {
+        AccessRefused { reason: self.reason(), actor: None }.emit();
+        self.problem()
+    }
+
+    fn problem(self) -> Problem {
+        let (challenge, detail) = match self {
             Unauthenticated::NoKeys => {
                 let detail = "no access token can be verified now; send it again";
                 return Problem::new(ProblemType::NotReady, detail).with_retry_after(RETRY_AFTER);
@@ -104,7 +111,7 @@ pub enum Forbidden {
 }
 
 impl Forbidden {
-    /// The stable name, for logs.
+    /// The stable name, for logs and metrics.
     pub fn reason(self) -> &'static str {
         match self {
             Self::NoneOfTheRoles(_) => "role",
@@ -113,10 +120,16 @@ impl Forbidden {
     }
 }
 
-impl From<Forbidden> for Problem {
-    fn from(error: Forbidden) -> Self {
+impl Forbidden {
+    /// Counts and logs that this caller was refused, and makes the answer.
+    pub fn refuse(self, caller: &Caller) -> Problem {
+        AccessRefused { reason: self.reason(), actor: Some(&caller.actor) }.emit();
+        self.problem()
+    }
+
+    fn problem(self) -> Problem {
         let challenge = r#"Bearer realm="millrace", error="insufficient_scope""#;
-        Problem::new(ProblemType::Forbidden, error.to_string())
+        Problem::new(ProblemType::Forbidden, self.to_string())
             .with_challenge(HeaderValue::from_static(challenge))
     }
 }

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use lifecycle::Health;
-use problem_details::{Problem, ProblemType};
+use problem_details::ProblemType;
 use serde_json::{Value, json};
 use settings::Settings;
 
@@ -258,6 +258,23 @@ async fn public_keys_are_fetched_in_the_background() {
     }
 }
 
+#[test]
+fn every_refusal_is_counted_by_its_reason() {
+    let metrics = telemetry::metrics();
+    let caller = {
+        let token = hs256(&json!({"alg": "HS256"}), &dev_claims(), SECRET);
+        dev().verify(&headers(&[&format!("Bearer {token}")]), NOW).unwrap()
+    };
+    let forbidden = caller.must_be_any(&[crate::Role::Analyst]).unwrap_err();
+    assert_eq!(forbidden.refuse(&caller).kind(), ProblemType::Forbidden);
+    assert_eq!(Unauthenticated::NotBearer.refuse().kind(), ProblemType::Unauthenticated);
+    let text = metrics.render();
+    for reason in ["role", "not-bearer"] {
+        let series = format!("access_refused_total{{reason=\"{reason}\"}}");
+        assert!(text.contains(&series), "{series} is not in {text}");
+    }
+}
+
 #[tokio::test]
 async fn a_key_set_that_became_empty_withdraws_every_key_and_a_wrong_one_none() {
     let path = std::env::temp_dir().join(format!("millrace-jwks-{}.json", std::process::id()));
@@ -305,7 +322,7 @@ fn without_any_key_a_caller_is_told_to_come_back() {
     let verifier = Verifier::new(&config(&[("MILLRACE_JWKS_URL", "http://127.0.0.1:1/")]).unwrap());
     let token = eddsa(&production_header(), &production_claims());
     let refused = verifier.verify(&headers(&[&format!("Bearer {token}")]), NOW).unwrap_err();
-    let response = axum::response::IntoResponse::into_response(Problem::from(refused));
+    let response = axum::response::IntoResponse::into_response(refused.refuse());
     assert_eq!(
         (response.status().as_u16(), &response.headers()["retry-after"]),
         (503, &"1".parse().unwrap())
@@ -343,7 +360,7 @@ fn every_forged_token_gets_the_same_answer() {
         U::WrongClaim("aud"),
         U::NotYetValid,
     ]
-    .map(Problem::from)
+    .map(Unauthenticated::refuse)
     .into();
     assert!(answers.iter().all(|answer| *answer == answers[0]));
     assert_eq!(answers[0].kind(), ProblemType::Unauthenticated);

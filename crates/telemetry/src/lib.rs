@@ -5,6 +5,7 @@
 //! [`HttpRequestServed`] is the example. Names of metrics are the variants of [`Metric`] and
 //! nothing else.
 
+mod access;
 mod http;
 mod json;
 mod log;
@@ -12,6 +13,7 @@ mod metric;
 mod process;
 mod recorder;
 
+pub use access::AccessRefused;
 pub use http::{ConnectionRefused, HandlerPanicked, HttpRequestServed, HttpTimers};
 pub use log::{Identity, LogConfig, LogFormat, StartLogError, start_log};
 pub use metric::{Description, Kind, Metric};

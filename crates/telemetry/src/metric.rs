@@ -69,6 +69,9 @@ metrics! {
     HttpConnectionsCut = Counter "http_server_connections_cut_total" ["reason"] "Connections closed because the client was too slow: head, idle";
     HttpHandlersPanicked = Counter "http_server_handlers_panicked_total" ["route"] "Requests answered 500 because their handler panicked";
 
+    // Callers
+    AccessRefused = Counter "access_refused_total" ["reason"] "Requests answered 401 or 403, or 503 for want of keys, by reason";
+
     // Facts on their way into the log
     CommandApiEvents = Counter "command_api_events_total" ["outcome"] "Events by outcome: accepted, rejected, unavailable, unknown";
     CommandApiAppend = Seconds "command_api_append_seconds" [] "Time from enqueueing a record to the broker's acknowledgement";
@@ -89,7 +92,7 @@ metrics! {
     SchemaCacheMisses = Counter "schema_cache_misses_total" ["outcome"] "Schema ids asked of the registry: found, unknown, unavailable";
 
     // Reads
-    QueryApiReads = Counter "query_api_reads_total" ["read_model", "outcome"] "Reads by outcome: found, not_modified, not_found, refused";
+    QueryApiReads = Counter "query_api_reads_total" ["read_model", "outcome"] "Reads by outcome: found, not_modified, not_found";
     QueryApiTokenWait = Seconds "query_api_token_wait_seconds" ["projection", "outcome"] "Time a read waited for the position of its token: reached, behind, unavailable";
     QueryApiWaiters = Gauge "query_api_waiting_reads" [] "Reads that wait for a position";
     QueryApiPositionsAge = Gauge "query_api_positions_age_seconds" [] "Time since the positions were last heard of";
