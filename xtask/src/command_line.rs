@@ -93,6 +93,7 @@ enum Command {
         #[arg(
             long,
             env = "SCHEMA_REGISTRY_URL",
+            hide_env_values = true,
             default_value = "http://127.0.0.1:8085/apis/ccompat/v7"
         )]
         registry_url: String,

@@ -16,6 +16,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Registry {
     agent: ureq::Agent,
     url: String,
+    /// The URL as it may stand in a message.
+    shown: String,
 }
 
 #[derive(Deserialize)]
@@ -36,7 +38,9 @@ impl Registry {
             .http_status_as_error(false)
             .build()
             .into();
-        Self { agent, url: url.trim_end_matches('/').to_owned() }
+        let url = url.trim_end_matches('/').to_owned();
+        let shown = without_userinfo(&url);
+        Self { agent, url, shown }
     }
 
     /// Registers a schema under a subject, whose compatibility is set first, and returns its id
@@ -61,10 +65,10 @@ impl Registry {
         path: &str,
         body: Option<&Value>,
     ) -> Result<T> {
-        let url = format!("{}{path}", self.url);
+        let url = format!("{}{path}", self.shown);
         let request = ureq::http::Request::builder()
             .method(method)
-            .uri(&url)
+            .uri(format!("{}{path}", self.url))
             .header("Content-Type", "application/vnd.schemaregistry.v1+json")
             .body(body.map(Value::to_string).unwrap_or_default())
             .with_context(|| format!("making the request {method} {url}"))?;
@@ -75,5 +79,42 @@ impl Registry {
             bail!("{method} {url} was answered {status}: {text}");
         }
         serde_json::from_str(&text).with_context(|| format!("reading the answer to {method} {url}"))
+    }
+}
+
+/// A URL without the user and password that may stand before its host.
+fn without_userinfo(url: &str) -> String {
+    let (scheme, rest) = url.find("://").map_or(("", url), |end| url.split_at(end + 3));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let shown = authority.rfind('@').map_or(rest, |end| &rest[end + 1..]);
+    format!("{scheme}{shown}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_user_and_password() {
+        let cases = [
+            ("http://user:secret@host:8085/apis", "http://host:8085/apis"),
+            ("https://user:se@cret@host", "https://host"),
+            ("http://host:8085/a@b", "http://host:8085/a@b"),
+            ("http://host?at=a@b", "http://host?at=a@b"),
+            ("user:secret@host/apis", "host/apis"),
+        ];
+        for (url, shown) in cases {
+            assert_eq!(without_userinfo(url), shown, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_registry_that_cannot_be_reached_is_named_without_its_password() {
+        for url in ["http://user:secret@127.0.0.1:1/apis", "user:secret@127.0.0.1:1"] {
+            let error = Registry::new(url).register("subject", "{}").unwrap_err();
+            let message = format!("{error:#} {error:?}");
+            assert!(message.contains("127.0.0.1:1"), "{message}");
+            assert!(!message.contains("secret"), "{message}");
+        }
     }
 }
