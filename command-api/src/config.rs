@@ -67,6 +67,11 @@ impl Config {
         self.report.payload.bytes as u64 + device_ids + RECORD_OVERHEAD_BYTES
     }
 
+    /// How long it takes until the outcome of a record is known that is queued now.
+    pub(crate) fn settle_time(&self) -> Duration {
+        self.producer.message_timeout + MESSAGE_TIMEOUT_MARGIN
+    }
+
     fn must_agree(&self, settings: &mut Settings) {
         let report = &self.report;
         if report.payload.bytes + report.device_id_characters * 12 + ENVELOPE_BYTES
@@ -79,8 +84,14 @@ impl Config {
                 table::PAYLOAD_MAX_BYTES.name
             ));
         }
-        let settled = self.producer.message_timeout + MESSAGE_TIMEOUT_MARGIN;
-        if self.http.request_timeout < self.http.body_timeout + settled {
+        if self.drain_timeout < self.settle_time() {
+            settings.fault(format!(
+                "{} must be at least {} and a second more, so that a stop learns the outcome of every record",
+                table::DRAIN_TIMEOUT.name,
+                table::PRODUCER_MESSAGE_TIMEOUT.name
+            ));
+        }
+        if self.http.request_timeout < self.http.body_timeout + self.settle_time() {
             settings.fault(format!(
                 "{} must be at least {} and {} together and a second more, so that the producer's answer comes before the deadline",
                 table::HTTP_REQUEST_TIMEOUT.name,
@@ -126,13 +137,25 @@ mod tests {
     }
 
     #[test]
+    fn a_drain_that_is_just_long_enough_is_taken() {
+        assert!(read(&[("MILLRACE_DRAIN_TIMEOUT_MS", "8000")]).is_ok());
+    }
+
+    #[test]
     fn limits_that_contradict_each_other_are_named() {
         for (pairs, named) in [
             (&[("MILLRACE_HTTP_MAX_BODY_BYTES", "65536")][..], "MILLRACE_HTTP_MAX_BODY_BYTES"),
             (&[("MILLRACE_HTTP_REQUEST_TIMEOUT_MS", "27000")], "MILLRACE_HTTP_REQUEST_TIMEOUT_MS"),
             (
-                &[("MILLRACE_PRODUCER_MESSAGE_TIMEOUT_MS", "15000")],
+                &[
+                    ("MILLRACE_PRODUCER_MESSAGE_TIMEOUT_MS", "15000"),
+                    ("MILLRACE_DRAIN_TIMEOUT_MS", "16000"),
+                ],
                 "MILLRACE_PRODUCER_MESSAGE_TIMEOUT_MS",
+            ),
+            (
+                &[("MILLRACE_DRAIN_TIMEOUT_MS", "7999")],
+                "MILLRACE_DRAIN_TIMEOUT_MS must be at least MILLRACE_PRODUCER_MESSAGE_TIMEOUT_MS",
             ),
         ] {
             let faults = read(pairs).err().unwrap_or_default();

@@ -7,13 +7,14 @@
 mod config;
 pub mod deployment;
 pub mod device;
+mod drain;
 pub mod idempotency_key;
 pub mod log;
 mod occurrence;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use access::{AccessConfig, Verifier};
 use kafka_io::producer::{Occurrence, Producer, StartProducerError};
@@ -26,6 +27,7 @@ pub use config::Config;
 
 use deployment::{Known, Learning};
 use device::Reporting;
+use drain::{DrainTimes, answer_and_settle};
 
 /// The longest time between two rounds of [`watch`].
 const WATCH_DEADLINE: Duration = Duration::from_secs(15);
@@ -37,7 +39,7 @@ pub struct App {
     producer: Arc<Producer>,
     /// Ended when dropped.
     background: JoinSet<()>,
-    drain_timeout: Duration,
+    drain: DrainTimes,
 }
 
 /// Why the command API did not start.
@@ -87,6 +89,7 @@ impl Process for App {
         background.spawn(refresh_keys(Arc::clone(&verifier), config.access.clone(), keys));
         let heartbeat = health.heartbeat("gauges", WATCH_DEADLINE);
         background.spawn(watch(Arc::clone(&producer), heartbeat));
+        let settle = config.settle_time();
         let reporting = Reporting {
             verifier,
             token_key: config.token_key,
@@ -95,11 +98,12 @@ impl Process for App {
             known,
             log: Arc::clone(&producer),
         };
+        let drain = DrainTimes { budget: config.drain_timeout, settle };
         let (address, routes) = (config.http.bind, device::routes(reporting));
         let server = Server::start(routes, config.http, health.clone())
             .await
             .map_err(|source| StartError::Listen { address, source })?;
-        Ok(Self { server, health, producer, background, drain_timeout: config.drain_timeout })
+        Ok(Self { server, health, producer, background, drain })
     }
 
     fn addr(&self) -> SocketAddr {
@@ -110,19 +114,18 @@ impl Process for App {
         self.health.died().await;
     }
 
-    /// Answers what is in flight, then waits for what is still queued, together within the budget.
+    /// Answers what is in flight and waits for what is still queued, together within the budget.
     async fn stop(self) -> bool {
-        let Self { server, health, producer, mut background, drain_timeout } = self;
-        let began = Instant::now();
+        let Self { server, health, producer, mut background, drain } = self;
         health.drain();
-        let is_answered = server.stop(drain_timeout).await.is_clean();
-        let left = drain_timeout.saturating_sub(began.elapsed());
-        let unsettled = producer.drain(left).await.unsettled;
+        let settle = async |left| producer.drain(left).await.unsettled;
+        let (drained, unsettled) =
+            answer_and_settle(drain, server.stop(drain.budget), settle).await;
         if unsettled > 0 {
             tracing::warn!(unsettled, "events whose outcome stays unknown");
         }
         background.shutdown().await;
-        is_answered && unsettled == 0
+        drained.is_clean() && unsettled == 0
     }
 }
 
