@@ -1,5 +1,6 @@
 //! What decides which access tokens are taken.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,8 +24,18 @@ pub struct AccessConfig {
     pub(crate) hs256: KeySet,
     pub(crate) cache_entries: usize,
     pub(crate) jwks_path: Option<PathBuf>,
-    pub(crate) jwks_url: Option<reqwest::Url>,
+    pub(crate) jwks_url: Option<JwksUrl>,
     pub(crate) refresh_every: Duration,
+}
+
+/// Where public keys are fetched; shown without user and password.
+#[derive(Clone)]
+pub(crate) struct JwksUrl(pub(crate) reqwest::Url);
+
+impl fmt::Debug for JwksUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&settings::without_userinfo(self.0.as_str()))
+    }
 }
 
 impl AccessConfig {
@@ -83,14 +94,14 @@ fn hs256(settings: &mut Settings, is_dev: bool, has_jwks: bool) -> KeySet {
     }
 }
 
-fn jwks_url(settings: &mut Settings) -> Option<reqwest::Url> {
+fn jwks_url(settings: &mut Settings) -> Option<JwksUrl> {
     let text = settings.optional_text(&table::JWKS_URL)?;
     let url =
         reqwest::Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     if url.is_none() {
         settings.fault(format!("{} must be an http or https address", table::JWKS_URL.name));
     }
-    url
+    url.map(JwksUrl)
 }
 
 fn read_jwks(settings: &mut Settings, path: &PathBuf) -> KeySet {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use lifecycle::Component;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use crate::config::JwksUrl;
 use crate::{AccessConfig, JwksError, KeySet, Verifier};
 
 /// Shortest time between two readings, however many unknown keys tokens name.
@@ -91,7 +92,7 @@ async fn read(client: &reqwest::Client, config: &AccessConfig) -> Result<KeySet,
         let text = std::fs::read_to_string(path).map_err(RefreshError::File)?;
         keys = keys.and(KeySet::from_jwks(&text).map_err(RefreshError::Wrong)?);
     }
-    if let Some(url) = &config.jwks_url {
+    if let Some(JwksUrl(url)) = &config.jwks_url {
         let text = timeout(FETCH_TIMEOUT, fetch(client, url.clone()))
             .await
             .map_err(|_| RefreshError::TimedOut)??;
@@ -102,9 +103,11 @@ async fn read(client: &reqwest::Client, config: &AccessConfig) -> Result<KeySet,
 
 async fn fetch(client: &reqwest::Client, url: reqwest::Url) -> Result<String, RefreshError> {
     let response = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
-    let mut response = response.map_err(RefreshError::Fetch)?;
+    // The address may hold a password.
+    let failed = |error: reqwest::Error| RefreshError::Fetch(error.without_url());
+    let mut response = response.map_err(failed)?;
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(RefreshError::Fetch)? {
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
         if body.len() + chunk.len() > MAX_JWKS_BYTES {
             return Err(RefreshError::TooLarge);
         }

@@ -391,3 +391,10 @@ fn secrets_are_never_printed() {
     let printed = format!("{config:?} {:?}", Verifier::new(&config));
     assert!(printed.contains("[redacted]") && !printed.contains("0123456789"), "{printed}");
 }
+
+#[test]
+fn the_address_of_public_keys_is_printed_without_its_password() {
+    let config = config(&[("MILLRACE_JWKS_URL", "http://ann:hunter2@host/keys")]).unwrap();
+    let printed = format!("{config:?}");
+    assert!(printed.contains("http://host/keys") && !printed.contains("hunter2"), "{printed}");
+}

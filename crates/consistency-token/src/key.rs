@@ -3,17 +3,11 @@
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
-use settings::{Settings, table};
+use settings::{Settings, TokenSecret};
 use sha2::Sha256;
 
 /// What of a SHA-256 MAC is kept.
 pub(crate) const MAC_BYTES: usize = 16;
-
-/// The secret of the `dev` profile.
-const DEV_SECRET: &str = "local-dev-token-secret";
-
-/// Shortest secret outside the `dev` profile, in bytes.
-const MIN_SECRET_BYTES: usize = 32;
 
 /// The key by which this deployment knows its own tokens; cheap to clone, and never printed.
 #[derive(Clone)]
@@ -29,19 +23,7 @@ impl TokenKey {
 
     /// Reads `MILLRACE_TOKEN_SECRET`, which only the `dev` profile does without.
     pub fn from_settings(settings: &mut Settings) -> Self {
-        let is_dev = settings.text(&table::PROFILE) == "dev";
-        let name = table::TOKEN_SECRET.name;
-        let secret = settings.optional_text(&table::TOKEN_SECRET);
-        match &secret {
-            None if !is_dev => settings.fault(format!(
-                "{name} is required in the production profile: {}",
-                table::TOKEN_SECRET.about
-            )),
-            Some(secret) if !is_dev && secret.len() < MIN_SECRET_BYTES => settings
-                .fault(format!("{name} must have at least {MIN_SECRET_BYTES} bytes in production")),
-            _ => {}
-        }
-        Self::derive(secret.as_deref().unwrap_or(DEV_SECRET).as_bytes())
+        Self::derive(TokenSecret::from_settings(settings).as_bytes())
     }
 
     pub(crate) fn mac(&self, bytes: &[u8]) -> [u8; MAC_BYTES] {

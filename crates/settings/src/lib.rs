@@ -9,9 +9,13 @@ pub mod table;
 mod markdown;
 mod prefix;
 mod reader;
+mod token_secret;
+mod url;
 
 pub use prefix::Prefix;
 pub use reader::{Effective, Settings, SettingsError};
+pub use token_secret::TokenSecret;
+pub use url::without_userinfo;
 
 /// One setting: the row of the configuration table that documents it.
 #[derive(Debug)]
@@ -20,7 +24,8 @@ pub struct Setting {
     pub name: &'static str,
     /// Other variables that mean the same; two of them with different values are a contradiction.
     pub aliases: &'static [&'static str],
-    /// What holds when the variable is absent; `None` means that a process which reads it needs it.
+    /// What holds when the variable is absent; `None` where nothing does: a process then needs
+    /// it, or does without it, as `about` says.
     pub default: Option<&'static str>,
     /// How the text is read and what is refused.
     pub kind: Kind,
@@ -51,6 +56,8 @@ pub enum Kind {
     },
     /// One of the words.
     OneOf(&'static [&'static str]),
+    /// The address of a service; printed without the user and password in it.
+    Url,
     /// An address to listen on, `<ip>:<port>`; port 0 takes a free one.
     SocketAddress,
 }

@@ -14,6 +14,7 @@ impl Kind {
             Self::Number { min, max } => format!("number, {min} to {max}"),
             Self::Millis { min, max } => format!("milliseconds, {min} to {max}"),
             Self::OneOf(words) => words.join(" or "),
+            Self::Url => "URL".to_owned(),
             Self::SocketAddress => "address `ip:port`".to_owned(),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::{Kind, Setting, table};
+use crate::{Kind, Setting, table, without_userinfo};
 
 /// The prefix by which a variable is recognised as meant for us: one that is not in the table is
 /// refused, so that a misspelt name cannot be silently without effect.
@@ -33,7 +33,8 @@ pub struct Settings {
 pub struct Effective {
     /// The setting.
     pub setting: &'static Setting,
-    /// Its text, `None` where it is absent and has no default; that of a secret is never kept.
+    /// Its text, `None` where it is absent and has no default; that of a secret is never kept, and
+    /// neither are the user and password of a URL.
     pub value: Option<String>,
     /// Whether the text is the default.
     pub is_default: bool,
@@ -120,7 +121,11 @@ impl Settings {
 
     /// Notes a fault that only the reader of several settings can see, such as a contradiction.
     pub fn fault(&mut self, fault: impl Into<String>) {
-        self.faults.push(fault.into());
+        let fault = fault.into();
+        // Two readers of one setting find the same fault.
+        if !self.faults.contains(&fault) {
+            self.faults.push(fault);
+        }
     }
 
     /// Every setting read so far, in the order of reading.
@@ -139,6 +144,7 @@ impl Settings {
         }
         let value = match (setting.kind, given.or(setting.default)) {
             (Kind::Secret, Some(_)) => Some("***".to_owned()),
+            (Kind::Url, Some(url)) => Some(without_userinfo(url)),
             (_, value) => value.map(str::to_owned),
         };
         self.read.push(Effective { setting, value, is_default: given.is_none() });
@@ -263,6 +269,23 @@ mod tests {
     }
 
     #[test]
+    fn urls_are_told_without_user_and_password() {
+        for url in [&table::SCHEMA_REGISTRY_URL, &table::JWKS_URL, &table::URL] {
+            let mut read = settings(&[(url.name, "https://ann:hunter2@host:8085/path")]);
+            assert_eq!(read.optional_text(url).unwrap(), "https://ann:hunter2@host:8085/path");
+            assert_eq!(read.effective()[0].value.as_deref(), Some("https://host:8085/path"));
+        }
+    }
+
+    #[test]
+    fn a_fault_that_two_readers_find_is_told_once() {
+        let mut read = settings(&[("COUNT", "10")]);
+        read.number(&COUNT);
+        read.number(&COUNT);
+        assert_eq!(faults(read).len(), 1);
+    }
+
+    #[test]
     fn a_number_out_of_bounds_is_named_with_its_bounds() {
         let mut read = settings(&[("COUNT", "10")]);
         read.number(&COUNT);
@@ -304,7 +327,7 @@ mod tests {
                     Kind::OneOf(words) => {
                         assert!(words.contains(&read.text(setting).as_str()), "{}", setting.name);
                     }
-                    Kind::Text | Kind::Secret => {}
+                    Kind::Text | Kind::Secret | Kind::Url => {}
                 }
             }
             assert!(faults(read).is_empty(), "{}", setting.name);

@@ -19,6 +19,10 @@ const fn text(name: &'static str, default: Option<&'static str>, about: &'static
     Setting { name, aliases: &[], default, kind: Kind::Text, about }
 }
 
+const fn url(name: &'static str, default: Option<&'static str>, about: &'static str) -> Setting {
+    Setting { name, aliases: &[], default, kind: Kind::Url, about }
+}
+
 const fn number(
     name: &'static str,
     default: &'static str,
@@ -57,7 +61,7 @@ table! {
     PROFILE = Setting {
         name: "MILLRACE_PROFILE", aliases: &[], default: Some("production"),
         kind: Kind::OneOf(&["production", "dev"]),
-        about: "`dev` takes access tokens signed with the well-known secret and signs with generated ones; `production` refuses both",
+        about: "`dev` takes access tokens signed with the well-known secret and signs consistency tokens with a well-known secret unless one is set; `production` refuses both",
     };
     /// The prefix of everything a deployment owns in shared systems.
     PREFIX = Setting {
@@ -94,7 +98,7 @@ table! {
         about: "codec of the batches that go to the broker",
     };
     /// The registry.
-    SCHEMA_REGISTRY_URL = text("SCHEMA_REGISTRY_URL", Some("http://127.0.0.1:8085/apis/ccompat/v7"),
+    SCHEMA_REGISTRY_URL = url("SCHEMA_REGISTRY_URL", Some("http://127.0.0.1:8085/apis/ccompat/v7"),
         "the schema registry's Confluent REST API");
     /// The database that holds positions and read models.
     DATABASE_URL = Setting {
@@ -135,7 +139,7 @@ table! {
     HTTP_MAX_BODY = number("MILLRACE_HTTP_MAX_BODY_BYTES", "1048576", 1024, 67_108_864,
         "largest body of a request");
     /// The front door.
-    URL = text("MILLRACE_URL", Some("http://127.0.0.1:8000"),
+    URL = url("MILLRACE_URL", Some("http://127.0.0.1:8000"),
         "the front door, for scripts and tests that share these variables; no process reads it");
     /// Shutdown budget.
     DRAIN_TIMEOUT = millis("MILLRACE_DRAIN_TIMEOUT_MS", "10000", 0, 300_000,
@@ -153,7 +157,7 @@ table! {
     JWKS_PATH = text("MILLRACE_JWKS_PATH", None,
         "file with the public keys of EdDSA access tokens, as a JSON Web Key Set");
     /// Address of public keys.
-    JWKS_URL = text("MILLRACE_JWKS_URL", None,
+    JWKS_URL = url("MILLRACE_JWKS_URL", None,
         "address of the public keys of EdDSA access tokens, as a JSON Web Key Set");
     /// Refresh of public keys.
     JWKS_REFRESH = millis("MILLRACE_JWKS_REFRESH_MS", "300000", 1_000, 86_400_000,
@@ -167,7 +171,7 @@ table! {
     /// Secret of consistency tokens.
     TOKEN_SECRET = Setting {
         name: "MILLRACE_TOKEN_SECRET", aliases: &[], default: None, kind: Kind::Secret,
-        about: "secret that signs consistency tokens, the same in every process; required outside the `dev` profile",
+        about: "secret that signs consistency tokens and hides callers' names in the log, the same in every process; required outside the `dev` profile",
     };
     /// Length of device ids.
     DEVICE_ID_MAX = number("MILLRACE_DEVICE_ID_MAX_CHARACTERS", "128", 1, 512,
