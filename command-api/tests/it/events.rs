@@ -41,7 +41,7 @@ async fn an_event_is_accepted_once_it_is_in_the_log() {
     let header = |name: &str| sent.headers.get(name).map(String::as_str);
     assert_eq!(header("ce_id"), Some(id.to_string().as_str()));
     assert_eq!(header("ce_subject"), Some("device-123"));
-    assert_eq!(header("ce_actor"), Some("device-tester"));
+    assert!(header("ce_actor").unwrap().starts_with("hmac:"), "a name is not in the log");
     assert_eq!(header("ce_correlationid"), Some("request-1"));
     assert!(header("traceparent").unwrap().starts_with(&trace[..36]), "the trace goes on");
     assert_ne!(header("traceparent"), Some(trace), "with our span as the parent");
@@ -118,11 +118,13 @@ async fn the_same_key_of_another_caller_is_another_event() {
 async fn an_address_of_a_person_does_not_enter_the_log() {
     let world = World::new();
     let mut claims = tester();
-    claims["sub"] = json!("ann@example.org");
-    let authorization = bearer(&claims);
-    let answer = world.post(&[("authorization", &authorization)], an_event()).await;
-    assert_eq!(answer.status, StatusCode::ACCEPTED);
-    assert!(!format!("{:?}", world.sent()).contains("ann@"));
+    for subject in ["ann@example.org", "ann.smith", "4915123456789"] {
+        claims["sub"] = json!(subject);
+        let authorization = bearer(&claims);
+        let answer = world.post(&[("authorization", &authorization)], an_event()).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED);
+        assert!(!format!("{:?}", world.sent()).contains(subject));
+    }
 }
 
 #[tokio::test]

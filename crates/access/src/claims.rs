@@ -6,7 +6,7 @@ use domain::device::DeviceId;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 
-use crate::caller::actor_of;
+use crate::actor::ActorKey;
 use crate::{Caller, Role, Roles, Unauthenticated};
 
 /// The claims that are read; others are ignored, a claim that stands twice is not.
@@ -34,6 +34,8 @@ pub(crate) struct ClaimRules {
     pub(crate) leeway: i64,
     /// Whether `iss`, `aud`, `iat`, `jti` and `sid` may be absent; present, they must be right.
     pub(crate) may_be_absent: bool,
+    /// What hides subjects.
+    pub(crate) actors: ActorKey,
 }
 
 /// Longest text that is taken as a claim.
@@ -56,7 +58,7 @@ impl ClaimRules {
             .map(|id| DeviceId::parse(id, MAX_DEVICE_ID).map_err(|_| wrong("device_id")))
             .transpose()?;
         Ok(Caller {
-            actor: actor_of(&self.issuer, &subject),
+            actor: self.actors.actor(&self.issuer, &subject),
             subject,
             issuer: self.issuer.clone(),
             roles: claims.roles.0,
@@ -184,7 +186,8 @@ mod tests {
 
     fn rules(may_be_absent: bool) -> ClaimRules {
         let (issuer, audience) = ("issuer".to_owned(), "audience".to_owned());
-        ClaimRules { issuer, audience, leeway: 30, may_be_absent }
+        let actors = ActorKey::from_settings(&mut settings::Settings::new([]));
+        ClaimRules { issuer, audience, leeway: 30, may_be_absent, actors }
     }
 
     fn complete() -> serde_json::Value {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use settings::{Settings, table};
 
 use crate::KeySet;
+use crate::actor::ActorKey;
 use crate::claims::ClaimRules;
 
 /// The HS256 secret that everybody knows.
@@ -48,6 +49,7 @@ impl AccessConfig {
             audience: settings.text(&table::JWT_AUDIENCE),
             leeway: i64::try_from(leeway).unwrap_or_default(),
             may_be_absent: is_dev,
+            actors: ActorKey::from_settings(settings),
         };
         let jwks_path = settings.optional_text(&table::JWKS_PATH).map(PathBuf::from);
         let jwks_url = jwks_url(settings);

@@ -4,6 +4,7 @@
 //! read in the background by [`refresh`], and nothing in a token decides what is fetched. Each key
 //! is used with one algorithm only, whatever a token's header says.
 
+mod actor;
 mod cache;
 mod caller;
 mod claims;

@@ -30,7 +30,9 @@ fn jwks() -> String {
 }
 
 fn config(pairs: &[(&str, &str)]) -> Result<AccessConfig, Vec<String>> {
-    let pairs = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    let fixed = ("MILLRACE_TOKEN_SECRET", "fedcba9876543210fedcba9876543210");
+    let pairs = [fixed].into_iter().chain(pairs.iter().copied());
+    let pairs = pairs.map(|(k, v)| (k.to_owned(), v.to_owned()));
     let mut settings = Settings::new(pairs);
     let config = AccessConfig::from_settings(&mut settings);
     settings.finish(config).map_err(|error| error.0)
