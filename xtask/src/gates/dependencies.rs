@@ -18,8 +18,8 @@ const EDGES: [(&str, &[&str]); 17] = [
     ("event-schema", &["domain", "settings"]),
     ("kafka-io", &["settings"]),
     ("read-models", &["domain", "settings"]),
-    ("access", &["domain", "problem-details", "settings"]),
     ("lifecycle", &["problem-details", "settings", "telemetry"]),
+    ("access", &["domain", "lifecycle", "problem-details", "settings", "telemetry"]),
     // Processes.
     (
         "command-api",
