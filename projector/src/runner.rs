@@ -4,11 +4,12 @@
 //! transaction. The runner owns those and never sees a table of a projection. Its parts:
 //!
 //! - the polling thread of `kafka_io::consumer` decodes records into feeds;
-//! - [`group`] owns membership: which partitions are ours, from which position they are read;
-//! - a [`lane`] is one task with one database connection that folds some of the partitions;
-//! - [`partition`] is what a lane knows of one partition, as plain data;
-//! - [`batch`] is the one transaction: position first, then duplicates, then rows;
-//! - [`progress`] is what health, metrics and waiting readers are told.
+//! - `supervisor` prepares a run and begins anew when one fails;
+//! - `group` owns membership: which partitions are ours, from which position they are read;
+//! - a `lane` is one task with one database connection that folds some of the partitions;
+//! - `partition` and `plan` are what a lane knows of a partition and does next, as plain data;
+//! - `batch` is the one transaction: position first, then duplicates, then rows;
+//! - `progress` is what health, metrics and waiting readers are told.
 //!
 //! Exactly once rests on the fence: the transaction that folds records also moves the position, and
 //! only from where these records begin. Whatever else goes wrong (a crash, a redelivery, a second

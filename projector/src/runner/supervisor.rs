@@ -25,6 +25,9 @@ use super::{Projection, RunnerConfig, publish};
 /// Longest wait for the client to leave its group.
 const CLOSE: Duration = Duration::from_secs(5);
 
+/// A run that lasts longer failed for a reason of its own, not for that of the run before it.
+const A_GOOD_RUN: Duration = Duration::from_secs(30);
+
 /// A running projection.
 pub struct Runner {
     progress: Arc<Progress>,
@@ -85,8 +88,12 @@ impl<P: Projection> Supervisor<P> {
             };
             let reason = match outcome {
                 Ok(prepared) => {
-                    attempts = 0;
-                    match self.fold(prepared, &mut stopped).await {
+                    let began = Instant::now();
+                    let ended = self.fold(prepared, &mut stopped).await;
+                    if began.elapsed() > A_GOOD_RUN {
+                        attempts = 0;
+                    }
+                    match ended {
                         Ended::Stopped => return,
                         Ended::Failed(reason) => reason,
                     }
