@@ -185,10 +185,10 @@ async fn the_runner_gives_the_rows_of_the_log_over_any_schedule() -> Result<()> 
     let steps = prop::collection::vec(a_step(), 1..60);
     let cases = std::cell::Cell::new(0);
     tokio::task::block_in_place(|| {
-        // A case takes about a second; what fails is shown as it is, since it cannot be repeated
+        // A case takes some seconds; what fails is shown as it is, since it cannot be repeated
         // over the log of before.
         let config = Config {
-            cases: 16,
+            cases: 10,
             max_shrink_iters: 0,
             failure_persistence: None,
             ..Config::default()

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use test_support::{Backlog, World, a_report, alone, eventually, eventually_within};
+use test_support::{Backlog, Running, World, a_report, alone, eventually, eventually_within};
 
 const EVENTS: u64 = 1_000_000;
 const KILLS: i64 = 10;
@@ -96,25 +96,42 @@ async fn a_projector_that_wakes_after_others_took_over_folds_nothing_twice() -> 
 }
 
 #[tokio::test]
-async fn a_projector_whose_session_ran_out_joins_again_by_itself() -> Result<()> {
-    let world = World::start("lost_session").await?;
+async fn projectors_whose_sessions_ran_out_join_again_by_themselves() -> Result<()> {
+    let world = World::start("lost_sessions").await?;
     let log = world.log()?;
-    let projector = world.projector()?.start().await?;
+    // Several, since what happens first after a session's end differs.
+    let mut projectors = Vec::new();
+    for instance in ["a", "b", "c", "d"] {
+        let launch = world.projector()?.setting("MILLRACE_INSTANCE", instance);
+        projectors.push(launch.start().await?);
+    }
+    for projector in &projectors {
+        projector.ready().await?;
+    }
     log.append((0..100).map(|n| a_report(&format!("device-{n}")))).await?;
     world.level().await?;
-    projector.sigstop()?;
-    // The group forgets a member that is silent for longer than its session.
+    projectors.iter().try_for_each(Running::sigstop)?;
+    // The group forgets members that are silent for longer than their sessions.
     let silent = Instant::now();
-    eventually("the session has run out", async || {
+    eventually("the sessions have run out", async || {
         let passed = silent.elapsed();
         ensure!(passed > Duration::from_secs(8), "only {passed:?} have passed");
         Ok(())
     })
     .await?;
-    projector.sigcont()?;
+    projectors.iter().try_for_each(Running::sigcont)?;
     log.append((0..100).map(|n| a_report(&format!("device-{n}")))).await?;
     world.level().await?;
-    projector.ready().await?;
+    // Ready before a member has noticed that its session is over would say nothing.
+    for projector in &projectors {
+        eventually("a projector has joined again", async || {
+            let changes = projector.metric("projection_rebalances_total").await?;
+            ensure!(changes >= 3.0, "its membership has changed {changes} times");
+            Ok(())
+        })
+        .await?;
+        projector.ready().await?;
+    }
     world.must_equal_the_log().await.map(drop)
 }
 
