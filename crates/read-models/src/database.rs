@@ -37,15 +37,15 @@ impl DatabaseConfig {
     /// Reads `DATABASE_URL` and the prefix.
     pub fn from_settings(settings: &mut Settings, prefix: &Prefix) -> Self {
         let url = settings.text(&table::DATABASE_URL);
-        let connect = PgConnectOptions::from_str(&url).unwrap_or_else(|_| {
-            if !url.is_empty() {
-                settings.fault(format!(
-                    "{} must be postgres://user:password@host:port/database",
-                    table::DATABASE_URL.name
-                ));
-            }
-            PgConnectOptions::new()
-        });
+        let is_postgres = url.starts_with("postgres://") || url.starts_with("postgresql://");
+        let connect = is_postgres.then(|| PgConnectOptions::from_str(&url).ok()).flatten();
+        if connect.is_none() && !url.is_empty() {
+            settings.fault(format!(
+                "{} must be postgres://user:password@host:port/database",
+                table::DATABASE_URL.name
+            ));
+        }
+        let connect = connect.unwrap_or_default();
         Self { connect, schema: schema(prefix) }
     }
 
@@ -76,5 +76,32 @@ impl DatabaseConfig {
             .acquire_timeout(acquire_timeout)
             .test_before_acquire(false)
             .connect_lazy_with(self.session(application_name, limits))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(url: &str) -> Vec<String> {
+        let mut settings = Settings::new([("DATABASE_URL".to_owned(), url.to_owned())]);
+        DatabaseConfig::from_settings(&mut settings, &Prefix::default());
+        settings.finish(()).map_or_else(|error| error.0, |()| Vec::new())
+    }
+
+    #[test]
+    fn an_address_of_postgres_is_taken() {
+        assert!(faults("postgres://projector:secret@127.0.0.1:5432/appdb").is_empty());
+    }
+
+    #[test]
+    fn any_other_address_is_refused_without_repeating_it() {
+        for url in ["127.0.0.1:5432/appdb", "mysql://u:secret@h/db", "postgres://h:port/db"] {
+            assert_eq!(
+                faults(url),
+                ["DATABASE_URL must be postgres://user:password@host:port/database"],
+                "{url}"
+            );
+        }
     }
 }
