@@ -136,7 +136,7 @@ async fn projectors_whose_sessions_ran_out_join_again_by_themselves() -> Result<
 }
 
 #[tokio::test]
-async fn partitions_move_between_living_projectors_without_a_gap() -> Result<()> {
+async fn partitions_move_between_living_projectors_and_nothing_is_lost() -> Result<()> {
     let world = World::start("handover").await?;
     let log = world.log()?;
     let start = async |instance: &str| {

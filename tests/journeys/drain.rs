@@ -115,13 +115,18 @@ async fn a_projector_that_is_ended_under_load_hands_over_without_a_session_time_
 {
     let world = World::start("drain_folds").await?;
     let mut spine = Spine::start(&world).await?;
+    spine.projector.terminate().await?;
+    // Longer than anything here waits: a successor that had to wait for it would fail the test.
+    let launch = world.projector()?.setting("MILLRACE_PROJECTOR_SESSION_TIMEOUT_MS", 120_000);
+    spine.projector = launch.start().await?;
+    spine.projector.ready().await?;
     let load = Load::start(&spine.caller, 8);
     load.more_accepted(200).await?;
     let exit = spine.projector.terminate().await?;
     ensure!(exit.success(), "it ended with {exit}");
     let log = spine.projector.log()?;
     ensure!(!log.contains("\"level\":\"ERROR\""), "it ended with an error: {log}");
-    let _successor = world.projector()?.start().await?;
+    let _successor = launch.start().await?;
     load.more_accepted(200).await?;
     let accepted = load.end().await?;
     world.level().await?;
