@@ -14,16 +14,17 @@ mod project_baseline;
 mod report;
 mod world;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(about = "Ratio benchmarks", disable_help_subcommand = true)]
+#[command(about = "Ratio benchmarks")]
 struct Arguments {
+    /// Which; all, each as it is by default, where none is named.
     #[command(subcommand)]
-    bench: Bench,
+    bench: Option<Bench>,
     /// The stack's directory, where pids are found.
     #[arg(long, env = "LOCAL_DIR", default_value = ".local", global = true)]
     directory: PathBuf,
@@ -47,8 +48,22 @@ enum Bench {
 async fn main() -> Result<()> {
     let Arguments { bench, directory } = Arguments::parse();
     match bench {
-        Bench::Ingest(bench) => ingest::run(&directory, &bench).await,
-        Bench::Project(bench) => project::run(&directory, &bench).await,
+        Some(bench) => run(bench, &directory).await,
+        None => {
+            for name in ["ingest", "project"] {
+                if let Some(bench) = Arguments::parse_from(["benches", name]).bench {
+                    run(bench, &directory).await?;
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn run(bench: Bench, directory: &Path) -> Result<()> {
+    match bench {
+        Bench::Ingest(bench) => ingest::run(directory, &bench).await,
+        Bench::Project(bench) => project::run(directory, &bench).await,
         Bench::BareLoop(bare) => project_baseline::run(bare).await,
         Bench::BareHandler(bare) => ingest_baseline::run(bare).await,
     }

@@ -26,6 +26,10 @@ pub(crate) struct Project {
     /// Records of a batch, on both sides.
     #[arg(long, default_value_t = 5000)]
     batch: usize,
+    /// Records of a batch where lanes are compared once more: small ones, so that a lane waits for
+    /// its commits and not for a core.
+    #[arg(long, default_value_t = 500)]
+    small_batch: usize,
     /// Runs of each side, in turns; the median is reported.
     #[arg(long, default_value_t = 3)]
     runs: usize,
@@ -54,7 +58,22 @@ async fn compare_all(world: &World, project: &Project) -> Result<()> {
     };
     compare("project", &two, &bare);
     compare("project: two lanes against one", &two, &one);
+    small_batches(world, project).await?;
     client_named(project, &two, world).await
+}
+
+/// What a second lane brings where commits are what a lane waits for.
+async fn small_batches(world: &World, project: &Project) -> Result<()> {
+    let small = Project { batch: project.small_batch, ..project.clone() };
+    let (mut one, mut two) = (Vec::new(), Vec::new());
+    for _ in 0..project.runs {
+        two.push(drain(world, &small, 2).await?);
+        one.push(drain(world, &small, 1).await?);
+    }
+    if let (Some(one), Some(two)) = (median(one), median(two)) {
+        compare("project: two lanes against one", &two, &one);
+    }
+    Ok(())
 }
 
 /// The cost of client ids, in a log of their own.

@@ -12,8 +12,8 @@ mod process;
 mod server;
 mod shutdown;
 
-/// Every process allocates through mimalloc: under many small requests on several threads the C
-/// library's allocator took a tenth of the CPU time.
+/// Every process allocates through mimalloc, the C libraries in it too: under many small requests on
+/// several threads the C library's allocator took a tenth of the CPU time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
