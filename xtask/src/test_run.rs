@@ -54,7 +54,8 @@ pub fn run(arguments: &[String]) -> Result<()> {
 pub fn bench(arguments: &[String]) -> Result<()> {
     let local = LocalDir::find(Path::new(".local/bench"))?;
     let cargo = ["run", "--quiet", "--release", "--locked", "--package", "benches", "--"];
-    on_a_stack(&local, "cargo", &[&cargo.map(str::to_owned), arguments].concat())
+    let directory = ["--directory".to_owned(), local.path.display().to_string()];
+    on_a_stack(&local, "cargo", &[&cargo.map(str::to_owned), &directory[..], arguments].concat())
 }
 
 fn cargo_test() -> Vec<String> {
