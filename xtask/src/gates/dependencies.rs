@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 /// Each crate of the workspace with those it may depend on; tests may also use [`FOR_TESTS`].
-const EDGES: [(&str, &[&str]); 17] = [
+const EDGES: [(&str, &[&str]); 18] = [
     // Pure, or owners of one foreign thing.
     ("settings", &[]),
     ("domain", &[]),
@@ -17,6 +17,7 @@ const EDGES: [(&str, &[&str]); 17] = [
     ("telemetry", &["settings"]),
     ("event-schema", &["domain", "settings"]),
     ("kafka-io", &["settings"]),
+    ("read-cache", &["settings"]),
     ("read-models", &["domain", "settings"]),
     ("lifecycle", &["problem-details", "settings", "telemetry"]),
     ("access", &["domain", "lifecycle", "problem-details", "settings", "telemetry"]),

@@ -1,0 +1,1 @@
+//! A cache in Redis that is never older than what any reader has seen.
