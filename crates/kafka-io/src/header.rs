@@ -4,6 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 
+/// A header by itself: its name, and its value if it has one.
+pub type OwnedHeader = (String, Option<Vec<u8>>);
+
 /// The headers of a record to be sent.
 #[derive(Debug)]
 pub struct RecordHeaders(Option<OwnedHeaders>);
@@ -24,8 +27,21 @@ impl RecordHeaders {
 
     /// Adds a header.
     pub fn push(&mut self, name: &str, value: &[u8]) {
+        self.insert(name, Some(value));
+    }
+
+    /// The same headers in the same order, absent values kept.
+    pub(crate) fn copy_of(headers: &[OwnedHeader]) -> Self {
+        let mut copy = Self::with_capacity(headers.len());
+        for (name, value) in headers {
+            copy.insert(name, value.as_deref());
+        }
+        copy
+    }
+
+    fn insert(&mut self, name: &str, value: Option<&[u8]>) {
         let headers = self.0.take().unwrap_or_default();
-        self.0 = Some(headers.insert(Header { key: name, value: Some(value) }));
+        self.0 = Some(headers.insert(Header { key: name, value }));
     }
 
     pub(crate) fn into_client(self) -> OwnedHeaders {
@@ -37,6 +53,17 @@ impl Default for RecordHeaders {
     fn default() -> Self {
         Self::with_capacity(16)
     }
+}
+
+/// Every header of a received record, in order.
+pub(crate) fn own_headers(
+    record: &BorrowedMessage<'_>,
+) -> Result<Vec<OwnedHeader>, HeaderNameError> {
+    let mut owned = Vec::new();
+    read_headers(record, |name, value| {
+        owned.push((name.to_owned(), value.map(<[u8]>::to_vec)));
+    })?;
+    Ok(owned)
 }
 
 /// Calls `each` with every header of a received record, in order.
@@ -69,9 +96,7 @@ fn read_guarded<'a, H: Headers>(
 mod tests {
     use super::*;
 
-    type Owned = (String, Option<Vec<u8>>);
-
-    fn read(headers: &OwnedHeaders) -> Result<Vec<Owned>, HeaderNameError> {
+    fn read(headers: &OwnedHeaders) -> Result<Vec<OwnedHeader>, HeaderNameError> {
         let mut read = Vec::new();
         read_guarded(headers, |name, value| {
             read.push((name.to_owned(), value.map(<[u8]>::to_vec)));
@@ -97,6 +122,20 @@ mod tests {
         let none: Option<&[u8]> = None;
         let headers = OwnedHeaders::new().insert(Header { key: "gone", value: none });
         assert_eq!(read(&headers), Ok(vec![("gone".to_owned(), None)]));
+    }
+
+    #[test]
+    fn a_copy_has_the_same_headers_in_the_same_order() {
+        let header =
+            |name: &str, value: Option<&[u8]>| (name.to_owned(), value.map(<[u8]>::to_vec));
+        let headers = vec![
+            header("b", Some(b"1")),
+            header("a", None),
+            header("b", Some(b"")),
+            header("", Some(&[0xff, 0])),
+        ];
+        let copy = RecordHeaders::copy_of(&headers).into_client();
+        assert_eq!(read(&copy), Ok(headers));
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod header;
 pub mod ledger;
 pub mod producer;
+pub mod record_reader;
 pub mod topic;
 
 mod client_log;

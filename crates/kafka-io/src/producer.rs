@@ -8,6 +8,7 @@
 
 mod availability;
 mod client;
+mod raw;
 mod supervisor;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use client::Client;
 
 pub use availability::Unavailable;
 pub use client::ProducerStatistics;
+pub use raw::RawRecord;
 
 /// A record to append.
 #[derive(Debug)]
@@ -169,6 +171,11 @@ pub struct Producer {
     supervisor: JoinHandle<()>,
 }
 
+/// A record as the client takes it, with the way back for its outcome.
+type Outgoing<'a> = BaseRecord<'a, [u8], [u8], Settle>;
+type Settle = Box<oneshot::Sender<Result<Delivered, LostOutcome>>>;
+type Outcome = oneshot::Receiver<Result<Delivered, LostOutcome>>;
+
 /// What the handle, the client's callbacks and the supervisor share.
 struct Shared {
     config: ProducerConfig,
@@ -212,15 +219,17 @@ impl Producer {
     /// Appends a record and waits until all in-sync replicas have it. Dropping the future does not
     /// take the record back.
     pub async fn send(&self, record: Record<'_>) -> Result<Delivered, SendError> {
-        let outcome = self.queue(record).map_err(SendError::Refused)?;
-        let settled = outcome.await.unwrap_or(Err(LostOutcome::ProducerEnded));
-        settled.map_err(SendError::Unknown)
+        let outcome = self.queue(record.topic, |outgoing| {
+            outgoing.key(record.key).payload(record.payload).headers(record.headers.into_client())
+        });
+        settled(outcome).await
     }
 
-    fn queue(
+    fn queue<'a>(
         &self,
-        record: Record<'_>,
-    ) -> Result<oneshot::Receiver<Result<Delivered, LostOutcome>>, Refusal> {
+        topic: &'a str,
+        fill: impl FnOnce(Outgoing<'a>) -> Outgoing<'a>,
+    ) -> Result<Outcome, Refusal> {
         let state = &self.shared.state;
         if state.stopping.load(Ordering::Relaxed) {
             return Err(Refusal::Stopping);
@@ -228,10 +237,7 @@ impl Producer {
         let now = Instant::now();
         state.availability.check(now)?;
         let (settle, outcome) = oneshot::channel();
-        let record = BaseRecord::with_opaque_to(record.topic, Box::new(settle))
-            .key(record.key)
-            .payload(record.payload)
-            .headers(record.headers.into_client());
+        let record = fill(BaseRecord::with_opaque_to(topic, Box::new(settle)));
         state.availability.queued(now);
         match self.shared.client.load().send(record) {
             Ok(()) => Ok(outcome),
@@ -274,6 +280,13 @@ impl Producer {
         let _ = flushed.await;
         Drained { unsettled: state.availability.waiting() }
     }
+}
+
+/// Waits for what becomes of a record that may have been queued.
+async fn settled(outcome: Result<Outcome, Refusal>) -> Result<Delivered, SendError> {
+    let outcome = outcome.map_err(SendError::Refused)?;
+    let settled = outcome.await.unwrap_or(Err(LostOutcome::ProducerEnded));
+    settled.map_err(SendError::Unknown)
 }
 
 impl Drop for Producer {

@@ -12,7 +12,6 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc::UnboundedSender;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::context::{GroupContext, Membership};
 use super::feed::Delivery;
@@ -232,20 +231,9 @@ fn deliver<D: Decode>(decode: &mut D, message: &BorrowedMessage<'_>) -> Delivery
         value,
     };
     Delivery {
-        identity: identity(&view),
+        identity: Remembered::of(view.offset, view.timestamp_ms, key, value),
         bytes: key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len),
         item: decode.decode(&view),
-    }
-}
-
-fn identity(record: &RecordView<'_>) -> Remembered {
-    let presence = u64::from(record.key.is_some()) << 1 | u64::from(record.value.is_some());
-    let key = xxh3_64(record.key.unwrap_or_default()).rotate_left(32);
-    let value = xxh3_64(record.value.unwrap_or_default());
-    Remembered {
-        offset: record.offset,
-        timestamp_ms: record.timestamp_ms,
-        hash: key ^ value ^ presence,
     }
 }
 

@@ -8,9 +8,8 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{NoCustomPartitioner, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientContext, Statistics};
-use tokio::sync::oneshot;
 
-use super::{Delivered, LostOutcome, Occurrence, State};
+use super::{Delivered, LostOutcome, Occurrence, Settle, State};
 use crate::config::ProducerConfig;
 
 /// One life of the client, with its own polling thread.
@@ -69,7 +68,7 @@ impl ClientContext for Context {
 }
 
 impl ProducerContext<NoCustomPartitioner> for Context {
-    type DeliveryOpaque = Box<oneshot::Sender<Result<Delivered, LostOutcome>>>;
+    type DeliveryOpaque = Settle;
 
     fn delivery(&self, result: &DeliveryResult<'_>, settle: Self::DeliveryOpaque) {
         let outcome = match result {
