@@ -105,6 +105,17 @@ table! {
         name: "DATABASE_URL", aliases: &[], default: None, kind: Kind::Secret,
         about: "the Postgres database, `postgres://user:password@host:port/database`",
     };
+    /// The cache.
+    REDIS_URL = Setting {
+        name: "REDIS_URL", aliases: &[], default: Some("redis://127.0.0.1:6379"), kind: Kind::Secret,
+        about: "the Redis that caches reads, `redis://user:password@host:port/database`, or `rediss://` over TLS; one primary, never a cluster",
+    };
+    /// Patience of reads with the cache.
+    CACHE_READ_TIMEOUT = millis("MILLRACE_CACHE_READ_TIMEOUT_MS", "40", 5, 1_000,
+        "how long a read waits for Redis before it goes to Postgres");
+    /// Patience of writers with the cache.
+    CACHE_WRITE_TIMEOUT = millis("MILLRACE_CACHE_WRITE_TIMEOUT_MS", "500", 20, 1_500,
+        "how long a projector waits for an answer of Redis before it takes the cache for cut off");
     /// Log filter.
     LOG = text("MILLRACE_LOG", Some("info"), "which log lines are written, as a `tracing` filter");
     /// Log format.
