@@ -214,6 +214,8 @@ fn create(kafka: &KafkaConfig) -> KafkaResult<Consumer> {
         .set("queued.min.messages", "100")
         .set("queued.max.messages.kbytes", "2048")
         .set("fetch.message.max.bytes", "1048576")
+        // A topic that a broker does not know is an error at once: it is older than its records.
+        .set("topic.metadata.propagation.max.ms", "0")
         .set("socket.timeout.ms", "4000")
         .set("socket.nagle.disable", "true");
     client.create_with_context(Context)

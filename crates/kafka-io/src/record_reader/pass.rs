@@ -104,7 +104,7 @@ impl Reading<'_> {
                     Trouble::OutOfRange if self.holds(next)? => return Err(unavailable(error)),
                     // The log grew meanwhile, or its end was not known: what there is now is read
                     // once more. If it ends again without the record, the record is not in it.
-                    Trouble::End if self.holds(next)? && !is_within_log => {
+                    Trouble::End if !is_within_log && self.holds(next)? => {
                         is_within_log = true;
                         self.assign(&awaited)?;
                     }
