@@ -6,7 +6,7 @@
 
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/millrace/target
 
-PROCESSES := command-api query-api projector
+PROCESSES := command-api query-api projector dlq-replayer
 RELEASE := cargo build --quiet --release --locked --package xtask $(PROCESSES:%=--package %)
 XTASK := $(CARGO_TARGET_DIR)/release/xtask
 

@@ -29,11 +29,13 @@ try, in this directory:
     -d '{{\"device_id\":\"device-123\",\"payload\":{{\"status\":\"ok\",\"temp_c\":21.5}}}}'
   curl -s $MILLRACE_URL/resource/device-123 -H \"Authorization: Bearer $DEV_TOKEN\"
   psql -U appuser -d appdb -c 'SELECT * FROM resources'
+  {replayer} stats
 
 a token for device-tester, good for a week:
 
 {token}",
         env = stack.env_file().display(),
+        replayer = stack.replayer().display(),
     );
     Ok(())
 }

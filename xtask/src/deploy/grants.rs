@@ -33,16 +33,42 @@ const FOR_ALL: &[&str] = &[
     "REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {role}",
 ];
 
-const RIGHTS: [(&str, &[&str]); 3] = [
+const RIGHTS: [(&str, &[&str]); 4] = [
     ("command_api", &["GRANT SELECT ON topics, schema_ids TO {role}"]),
-    ("query_api", &["GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}"]),
+    (
+        "query_api",
+        &[
+            "GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}",
+            // Of letters only what a strict read asks: never a record or what operators say of it.
+            "REVOKE ALL ON letters, letter_tries, letter_actions, letter_notices, dispositions FROM {role}",
+            "GRANT SELECT (projection, generation, topic, epoch, partition, stream_id, log_offset,
+                           state, settled_at) ON letters TO {role}",
+        ],
+    ),
     (
         "projector",
         &[
             "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role}",
             "REVOKE INSERT, UPDATE, DELETE ON topics, schema_ids, generations, _sqlx_migrations FROM {role}",
             // Locking a generation FOR SHARE needs the right to change one of its columns.
-            "GRANT UPDATE (state) ON generations TO {role}",
+            "GRANT UPDATE (brake, braked_at) ON generations TO {role}",
+        ],
+    ),
+    (
+        "dlq_replayer",
+        &[
+            // Rows of read models and the ids that were seen: a replay folds as the projector does.
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role}",
+            "REVOKE INSERT, UPDATE, DELETE ON topics, schema_ids, generations, positions, letters,
+                 letter_tries, letter_actions, letter_notices, dispositions, parked_keys,
+                 _sqlx_migrations FROM {role}",
+            "GRANT UPDATE (brake, braked_at) ON generations TO {role}",
+            "GRANT UPDATE (parked_keys) ON positions TO {role}",
+            "GRANT UPDATE (state, error_class, error_code, error_message, attempts, last_tried_at,
+                           next_try_at, settled_at) ON letters TO {role}",
+            "GRANT UPDATE (head, letters), DELETE ON parked_keys TO {role}",
+            // What was tried, done and decided is added to and never changed.
+            "GRANT INSERT ON letter_tries, letter_actions, letter_notices, dispositions TO {role}",
         ],
     ),
 ];

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 /// Each crate of the workspace with those it may depend on; tests may also use [`FOR_TESTS`].
-const EDGES: [(&str, &[&str]); 18] = [
+const EDGES: [(&str, &[&str]); 19] = [
     // Pure, or owners of one foreign thing.
     ("settings", &[]),
     ("domain", &[]),
@@ -57,6 +57,19 @@ const EDGES: [(&str, &[&str]); 18] = [
             "event-schema",
             "kafka-io",
             "lifecycle",
+            "read-models",
+            "settings",
+            "telemetry",
+        ],
+    ),
+    (
+        "dlq-replayer",
+        &[
+            "domain",
+            "event-schema",
+            "kafka-io",
+            "projector",
+            "read-cache",
             "read-models",
             "settings",
             "telemetry",

@@ -30,7 +30,8 @@ pub(crate) const OWNER: &str = "appuser";
 pub(crate) const DATABASE: &str = "appdb";
 
 /// A role of a process, each with its name as password: the stack listens on loopback only.
-pub(crate) const PROCESS_ROLES: [&str; 3] = ["command_api", "query_api", "projector"];
+pub(crate) const PROCESS_ROLES: [&str; 4] =
+    ["command_api", "query_api", "projector", "dlq_replayer"];
 
 const SUPERUSER: &str = "postgres";
 

@@ -59,11 +59,15 @@ impl Service {
     }
 }
 
+/// The operators' tool, which runs when somebody calls it.
+pub(crate) const REPLAYER: &str = "dlq-replayer";
+
 /// Every process of ours that the scale asks for, each with its binary put in place.
 pub(crate) fn processes(stack: &Stack) -> Result<Vec<Process>> {
     let mut processes = Vec::new();
+    install(stack, REPLAYER)?;
     for service in Service::ALL {
-        let binary = install(stack, service)?;
+        let binary = install(stack, service.name())?;
         for instance in 1..=stack.scale.of(service) {
             processes.push(process(stack, service, instance, &binary));
         }
@@ -122,10 +126,10 @@ fn settings(stack: &Stack, service: Service, name: &str, port: u16) -> Vec<(Stri
 
 /// Copies the binary that was built beside this program to where a later build does not replace it
 /// under a running process.
-fn install(stack: &Stack, service: Service) -> Result<PathBuf> {
+fn install(stack: &Stack, name: &str) -> Result<PathBuf> {
     let this = std::env::current_exe().context("finding this program")?;
-    let built = this.with_file_name(service.name());
-    let installed = stack.local.bin().join(service.name());
+    let built = this.with_file_name(name);
+    let installed = stack.local.bin().join(name);
     let new = std::fs::read(&built)
         .with_context(|| format!("{} is not built: run `make up`", built.display()))?;
     if std::fs::read(&installed).is_ok_and(|old| old == new) {

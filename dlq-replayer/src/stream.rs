@@ -1,0 +1,177 @@
+//! Streams that wait behind a letter: their locks, and what happens when their head is settled.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::letter::Letter;
+
+/// Binds the coordinates of a letter's stream as `$1` to `$6`.
+macro_rules! of_stream {
+    ($query:expr, $letter:expr) => {
+        $query
+            .bind(&$letter.projection)
+            .bind($letter.generation)
+            .bind(&$letter.topic)
+            .bind($letter.epoch)
+            .bind($letter.partition)
+            .bind(&$letter.stream_id)
+    };
+}
+
+/// How many letters of a stream wait, and which is the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
+pub(crate) struct Waiting {
+    /// The letter that the others wait behind.
+    pub(crate) head: Uuid,
+    /// The head and those behind it.
+    pub(crate) letters: i32,
+}
+
+/// What waits in the letter's stream, if that projection keeps the order of streams.
+pub(crate) async fn waiting(
+    connection: &mut PgConnection,
+    letter: &Letter,
+) -> Result<Option<Waiting>, sqlx::Error> {
+    of_stream!(
+        sqlx::query_as(
+            "SELECT head, letters FROM parked_keys
+             WHERE projection = $1 AND generation = $2 AND topic = $3 AND epoch = $4
+               AND partition = $5 AND stream_id = $6",
+        ),
+        letter
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// Whether the letter's stream waits behind a letter; then its position and the stream are locked,
+/// in the order in which a lane locks them, and before any letter.
+pub(crate) async fn lock(
+    transaction: &mut PgConnection,
+    letter: &Letter,
+) -> Result<bool, sqlx::Error> {
+    if waiting(&mut *transaction, letter).await?.is_none() {
+        return Ok(false);
+    }
+    sqlx::query(
+        "SELECT FROM positions WHERE projection = $1 AND generation = $2 AND topic = $3
+           AND epoch = $4 AND partition = $5 FOR UPDATE",
+    )
+    .bind(&letter.projection)
+    .bind(letter.generation)
+    .bind(&letter.topic)
+    .bind(letter.epoch)
+    .bind(letter.partition)
+    .execute(&mut *transaction)
+    .await?;
+    let stream = of_stream!(
+        sqlx::query(
+            "SELECT FROM parked_keys
+             WHERE projection = $1 AND generation = $2 AND topic = $3 AND epoch = $4
+               AND partition = $5 AND stream_id = $6 FOR UPDATE",
+        ),
+        letter
+    );
+    Ok(stream.fetch_optional(transaction).await?.is_some())
+}
+
+/// After a letter of the locked stream was settled: the first open one becomes the head, which waits
+/// for somebody; where none is open, the stream goes on.
+pub(crate) async fn next_head(
+    transaction: &mut PgConnection,
+    letter: &Letter,
+) -> Result<(), sqlx::Error> {
+    let open: Vec<Uuid> = of_stream!(
+        sqlx::query_scalar(
+            "SELECT id FROM letters
+             WHERE projection = $1 AND generation = $2 AND topic = $3 AND epoch = $4
+               AND partition = $5 AND stream_id = $6 AND settled_at IS NULL
+             ORDER BY log_offset",
+        ),
+        letter
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    match open.first() {
+        Some(head) => promote(transaction, letter, *head, open.len()).await,
+        None => release(transaction, letter).await,
+    }
+}
+
+async fn promote(
+    transaction: &mut PgConnection,
+    letter: &Letter,
+    head: Uuid,
+    letters: usize,
+) -> Result<(), sqlx::Error> {
+    of_stream!(
+        sqlx::query(
+            "UPDATE parked_keys SET head = $7, letters = $8
+             WHERE projection = $1 AND generation = $2 AND topic = $3 AND epoch = $4
+               AND partition = $5 AND stream_id = $6",
+        ),
+        letter
+    )
+    .bind(head)
+    .bind(i32::try_from(letters).unwrap_or(i32::MAX))
+    .execute(&mut *transaction)
+    .await?;
+    // It waits behind nobody now, and nobody tries it by itself.
+    sqlx::query("UPDATE letters SET state = 'parked' WHERE id = $1 AND state = 'blocked'")
+        .bind(head)
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query("INSERT INTO letter_notices (letter_id) VALUES ($1) ON CONFLICT DO NOTHING")
+        .bind(head)
+        .execute(transaction)
+        .await
+        .map(drop)
+}
+
+async fn release(transaction: &mut PgConnection, letter: &Letter) -> Result<(), sqlx::Error> {
+    of_stream!(
+        sqlx::query(
+            "DELETE FROM parked_keys
+             WHERE projection = $1 AND generation = $2 AND topic = $3 AND epoch = $4
+               AND partition = $5 AND stream_id = $6",
+        ),
+        letter
+    )
+    .execute(&mut *transaction)
+    .await?;
+    sqlx::query(
+        "UPDATE positions SET parked_keys = parked_keys - 1
+         WHERE projection = $1 AND generation = $2 AND topic = $3 AND epoch = $4
+           AND partition = $5",
+    )
+    .bind(&letter.projection)
+    .bind(letter.generation)
+    .bind(&letter.topic)
+    .bind(letter.epoch)
+    .bind(letter.partition)
+    .execute(transaction)
+    .await
+    .map(drop)
+}
+
+/// The open letters behind the head, in the order of the log, at most `limit`.
+pub(crate) async fn behind(
+    connection: &mut PgConnection,
+    letter: &Letter,
+    head: Uuid,
+    limit: i64,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    of_stream!(
+        sqlx::query_scalar(
+            "SELECT id FROM letters
+             WHERE projection = $1 AND generation = $2 AND topic = $3 AND epoch = $4
+               AND partition = $5 AND stream_id = $6 AND settled_at IS NULL AND id <> $7
+             ORDER BY log_offset LIMIT $8",
+        ),
+        letter
+    )
+    .bind(head)
+    .bind(limit)
+    .fetch_all(connection)
+    .await
+}

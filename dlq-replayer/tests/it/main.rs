@@ -1,0 +1,11 @@
+//! The tool over the tables of a real database.
+
+#![allow(clippy::unwrap_used, reason = "a test ends where an answer is not as expected")]
+
+mod desk;
+mod discard;
+mod list;
+mod replay;
+mod resume;
+mod rights;
+mod show;
