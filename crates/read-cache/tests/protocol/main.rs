@@ -1,1 +1,12 @@
-//! The protocol over a real Redis.
+//! The protocol over a real Redis: every transition of a key, what each call refuses, what becomes
+//! of readers and writers when Redis is gone, and random interleavings against a reference.
+
+mod bench;
+mod commit;
+mod faults;
+mod fill;
+mod interleavings;
+mod resp;
+mod server;
+mod sharing;
+mod trust;

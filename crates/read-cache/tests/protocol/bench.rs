@@ -1,0 +1,149 @@
+//! One test's place: its own prefix on a Redis, a writer, a reader, and a look from outside.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use bytes::Bytes;
+use read_cache::{
+    BatchId, Body, CacheConfig, CacheGeneration, CacheKey, Entry, Lease, Leased, Reader,
+    Tombstones, TrustKey, Writer,
+};
+use settings::Settings;
+use test_support::eventually;
+
+use crate::resp::Resp;
+use crate::server::Server;
+
+pub(crate) const GENERATION: CacheGeneration = CacheGeneration(7);
+pub(crate) const TTL: Duration = Duration::from_secs(60);
+
+pub(crate) struct Bench {
+    pub(crate) config: CacheConfig,
+    pub(crate) writer: Writer,
+    pub(crate) reader: Arc<Reader>,
+    pub(crate) trust: TrustKey,
+    pub(crate) resp: Resp,
+    pub(crate) server: Arc<Server>,
+}
+
+impl Bench {
+    /// On the Redis that tests share; nobody is in a hurry.
+    pub(crate) async fn start() -> Result<Self> {
+        Self::on(Server::shared().await?, "1000").await
+    }
+
+    /// On a Redis of its own; reads wait as long as they do in production.
+    pub(crate) async fn alone() -> Result<Self> {
+        Self::on(Arc::new(Server::start(&[]).await?), "40").await
+    }
+
+    async fn on(server: Arc<Server>, read_timeout_ms: &str) -> Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let prefix = format!("test{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let config = config(&server, &prefix, read_timeout_ms)?;
+        let bench = Self {
+            writer: Writer::start(&config),
+            reader: Arc::new(Reader::start(&config)),
+            trust: config.keys.trust("thing", 0),
+            resp: server.resp()?,
+            config,
+            server,
+        };
+        bench.connected().await?;
+        Ok(bench)
+    }
+
+    pub(crate) async fn connected(&self) -> Result<()> {
+        eventually("reader and writer are connected", async || {
+            ensure!(self.reader.is_connected(), "the reader is not");
+            ensure!(self.writer.identity().await.is_ok(), "the writer is not");
+            Ok(())
+        })
+        .await
+    }
+
+    pub(crate) fn key(&self, id: impl ToString) -> CacheKey {
+        self.config.keys.of("thing", &id.to_string())
+    }
+
+    pub(crate) fn entry(&self, id: impl ToString) -> Entry {
+        let (key, trust) = (self.key(id), self.trust.clone());
+        Entry { key, trust, ttl: TTL, missing_ttl: Duration::from_secs(3) }
+    }
+
+    /// What stands at a key.
+    pub(crate) fn get(&mut self, key: &CacheKey) -> Option<String> {
+        self.resp.ask(&["GET", key.as_str()]).unwrap()
+    }
+
+    /// Puts a text at a key, for a minute.
+    pub(crate) fn put(&mut self, key: &CacheKey, text: &str) {
+        self.resp.text(&["SET", key.as_str(), text, "PX", "60000"]).unwrap();
+    }
+
+    /// Milliseconds that a key has left.
+    pub(crate) fn left(&mut self, key: &str) -> i64 {
+        self.resp.text(&["PTTL", key]).unwrap().parse().unwrap()
+    }
+
+    /// Lets a key end, as its time does.
+    pub(crate) fn lapse(&mut self, key: &str) {
+        self.resp.text(&["DEL", key]).unwrap();
+    }
+
+    /// Vouches for the partition for a minute.
+    pub(crate) fn trusted(&mut self, generation: CacheGeneration) {
+        let (key, text) = (self.trust.as_str().to_owned(), generation.to_string());
+        self.resp.text(&["SET", &key, &text, "PX", "60000"]).unwrap();
+    }
+
+    pub(crate) async fn granted(&self, key: &CacheKey) -> Lease {
+        match self.reader.lease(key, &self.trust).await {
+            Leased::Granted(lease) => lease,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) async fn fill(&self, key: &CacheKey, lease: &Lease, version: u64) -> bool {
+        self.reader.fill(key, &self.trust, lease, (version, json(version)), TTL).await
+    }
+
+    pub(crate) async fn before(&self, keys: &[&CacheKey]) -> Tombstones {
+        let keys = keys.iter().map(|&key| key.clone()).collect();
+        self.writer.before_commit(keys, BatchId::unique()).await.unwrap()
+    }
+
+    /// Ends tombstones with bodies of this version for those of the keys that are hot.
+    pub(crate) async fn after(&self, tombstones: Tombstones, version: u64) -> usize {
+        let bodies: HashMap<_, _> =
+            tombstones.hot().map(|key| (key.clone(), body(version))).collect();
+        self.writer.after_commit(tombstones, bodies).await.unwrap()
+    }
+}
+
+pub(crate) fn config(server: &Server, prefix: &str, read_timeout_ms: &str) -> Result<CacheConfig> {
+    let variables = [
+        ("REDIS_URL", server.url()),
+        ("MILLRACE_PREFIX", prefix.to_owned()),
+        ("MILLRACE_CACHE_READ_TIMEOUT_MS", read_timeout_ms.to_owned()),
+    ];
+    let mut settings = Settings::new(variables.map(|(name, value)| (name.to_owned(), value)));
+    let config = CacheConfig::from_settings(&mut settings);
+    Ok(settings.finish(config)?)
+}
+
+pub(crate) fn json(version: u64) -> Bytes {
+    format!("{{\"n\":{version}}}").into()
+}
+
+pub(crate) fn body(version: u64) -> Body {
+    Body { generation: GENERATION, version, json: json(version) }
+}
+
+/// The text of that body.
+pub(crate) fn text(version: u64) -> String {
+    format!("7 {version} {{\"n\":{version}}}")
+}
