@@ -1,0 +1,72 @@
+//! The names under which a deployment keeps things in Redis.
+
+use std::fmt;
+
+use settings::Prefix;
+
+/// Names the keys of one deployment.
+#[derive(Debug, Clone, Default)]
+pub struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    /// Keys that begin with the deployment's prefix: `resource:<id>`, or `acme:resource:<id>`.
+    pub fn new(prefix: &Prefix) -> Self {
+        let prefix = prefix.to_string();
+        Self { prefix: if prefix.is_empty() { prefix } else { format!("{prefix}:") } }
+    }
+
+    /// The key of one thing of a read model, which `noun` names.
+    pub fn of(&self, noun: &str, id: &str) -> CacheKey {
+        CacheKey(format!("{}{noun}:{id}", self.prefix))
+    }
+
+    /// The trust key of a projection's partition.
+    pub fn trust(&self, projection: &str, partition: i32) -> TrustKey {
+        TrustKey(format!("{}live:{projection}:{partition}", self.prefix))
+    }
+}
+
+/// A key in one of the four states.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CacheKey(String);
+
+/// A key that holds the cache generation of a partition, while somebody vouches for it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TrustKey(String);
+
+impl CacheKey {
+    /// As Redis knows it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TrustKey {
+    /// As Redis knows it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TrustKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_carry_the_deployment_s_prefix() {
+        let keys = Keys::new(&Prefix::default());
+        assert_eq!(keys.of("resource", "device-1").as_str(), "resource:device-1");
+        assert_eq!(keys.trust("resource", 3).as_str(), "live:resource:3");
+        let keys = Keys::new(&Prefix::parse("acme").unwrap());
+        assert_eq!(keys.of("resource", "device-1").as_str(), "acme:resource:device-1");
+        assert_eq!(keys.trust("resource", 3).as_str(), "acme:live:resource:3");
+    }
+}
