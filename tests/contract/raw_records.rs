@@ -11,6 +11,8 @@ use kafka_io::topic::Topic;
 use settings::Settings;
 use test_support::{Log, LogRecord, World, eventually};
 
+use super::record_reader::served_world;
+
 const PARTITION: i32 = 5;
 
 /// A producer that takes records.
@@ -112,7 +114,7 @@ fn must_be(form: &Form, found: &LogRecord) -> Result<()> {
 
 #[tokio::test]
 async fn every_form_of_a_record_is_appended_as_it_is_and_read_again_as_it_is() -> Result<()> {
-    let world = World::start("raw-forms").await?;
+    let world = served_world("raw-forms").await?;
     let (log, producer, reader) = (world.log()?, producer(&world).await?, reader(&world)?);
     let forms = forms();
     let mut offsets = Vec::new();
@@ -141,7 +143,7 @@ async fn every_form_of_a_record_is_appended_as_it_is_and_read_again_as_it_is() -
 
 #[tokio::test]
 async fn a_copy_in_another_topic_differs_from_its_origin_in_place_and_time_only() -> Result<()> {
-    let world = World::start("raw-copy").await?;
+    let world = served_world("raw-copy").await?;
     let (log, producer, reader) = (world.log()?, producer(&world).await?, reader(&world)?);
     let letters = Topic::EventsDlq.name(world.prefix());
     for form in forms() {
@@ -166,7 +168,7 @@ async fn a_copy_in_another_topic_differs_from_its_origin_in_place_and_time_only(
 
 #[tokio::test]
 async fn a_record_goes_to_the_partition_that_is_named_whatever_its_key() -> Result<()> {
-    let world = World::start("raw-partition").await?;
+    let world = served_world("raw-partition").await?;
     let (log, producer) = (world.log()?, producer(&world).await?);
     let record = |partition| RawRecord {
         topic: log.topic(),

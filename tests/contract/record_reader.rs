@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use kafka_io::config::KafkaConfig;
 use kafka_io::ledger::Remembered;
 use kafka_io::record_reader::{OwnedRecord, ReadRecordError, RecordReader};
-use test_support::{Link, Log, LogRecord, Outgoing, OwnStack, Proxy, World};
+use test_support::{Link, Log, LogRecord, Outgoing, OwnStack, Proxy, World, eventually};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
@@ -28,6 +28,15 @@ fn reader_of(brokers: &str, deadline: Duration) -> RecordReader {
 
 fn reader(world: &World) -> Result<RecordReader> {
     Ok(reader_of(world.stack().brokers()?, DEADLINE))
+}
+
+/// A world whose broker leads every partition already: just after the topic was created it may
+/// still say that it does not.
+pub(super) async fn served_world(name: &str) -> Result<World> {
+    let world = World::start(name).await?;
+    let log = world.log()?;
+    eventually("every partition is served", async || log.ends().await.map(drop)).await?;
+    Ok(world)
 }
 
 fn numbered(number: usize) -> Outgoing {
@@ -85,7 +94,7 @@ fn must_be_unavailable(
 
 #[tokio::test]
 async fn records_are_read_whole_in_rising_order_and_each_once() -> Result<()> {
-    let world = World::start("reader-order").await?;
+    let world = served_world("reader-order").await?;
     let (log, reader) = (world.log()?, reader(&world)?);
     append(&log, 1_000).await?;
     let stored = log.read().await?;
@@ -106,7 +115,7 @@ async fn records_are_read_whole_in_rising_order_and_each_once() -> Result<()> {
 
 #[tokio::test]
 async fn calls_at_the_same_time_each_get_their_own_records() -> Result<()> {
-    let world = World::start("reader-parallel").await?;
+    let world = served_world("reader-parallel").await?;
     let (log, reader) = (world.log()?, reader(&world)?);
     append(&log, 50).await?;
     let read = |offset| reader.read(log.topic(), PARTITION, std::slice::from_ref(offset));
@@ -121,7 +130,7 @@ async fn calls_at_the_same_time_each_get_their_own_records() -> Result<()> {
 
 #[tokio::test]
 async fn a_record_below_the_start_of_the_log_or_past_its_end_is_gone() -> Result<()> {
-    let world = World::start("reader-ends").await?;
+    let world = served_world("reader-ends").await?;
     let (log, reader) = (world.log()?, reader(&world)?);
     append(&log, 20).await?;
     log.cut_below(PARTITION, 10).await?;
@@ -165,7 +174,7 @@ async fn kcat(log: &Log, world: &World, arguments: &[OsString]) -> Result<()> {
 
 #[tokio::test]
 async fn a_hole_in_the_log_is_noticed_at_its_end_and_in_its_middle() -> Result<()> {
-    let world = World::start("reader-hole").await?;
+    let world = served_world("reader-hole").await?;
     let (log, reader) = (world.log()?, reader(&world)?);
     let transaction = format!("transactional.id={}", log.topic());
     kcat(&log, &world, &["-X".into(), transaction.into()]).await?;
@@ -182,7 +191,7 @@ async fn a_hole_in_the_log_is_noticed_at_its_end_and_in_its_middle() -> Result<(
 
 #[tokio::test]
 async fn a_header_with_an_unreadable_name_is_an_error_with_its_place() -> Result<()> {
-    let world = World::start("reader-header").await?;
+    let world = served_world("reader-header").await?;
     let (log, reader) = (world.log()?, reader(&world)?);
     append(&log, 1).await?;
     let hostile = OsString::from_vec(b"\xff\xfe=1".to_vec());
@@ -202,7 +211,7 @@ async fn a_header_with_an_unreadable_name_is_an_error_with_its_place() -> Result
 
 #[tokio::test]
 async fn more_than_fits_is_refused_with_the_number_that_fits() -> Result<()> {
-    let world = World::start("reader-bound").await?;
+    let world = served_world("reader-bound").await?;
     let (log, reader) = (world.log()?, reader(&world)?);
     let large = |number| Outgoing { value: Some(vec![b'x'; 900_000]), ..numbered(number) };
     log.append_raw((0..40).map(large).collect()).await?;
@@ -222,7 +231,7 @@ async fn more_than_fits_is_refused_with_the_number_that_fits() -> Result<()> {
 
 #[tokio::test]
 async fn a_topic_that_is_not_there_is_unavailable_at_once() -> Result<()> {
-    let world = World::start("reader-topic").await?;
+    let world = served_world("reader-topic").await?;
     let reader = reader(&world)?;
     let began = Instant::now();
     let read = reader.read("no-such-topic", PARTITION, &[0]).await;
@@ -233,7 +242,7 @@ async fn a_topic_that_is_not_there_is_unavailable_at_once() -> Result<()> {
 #[tokio::test]
 async fn a_broker_that_is_away_is_an_error_in_time_and_read_from_once_it_is_back() -> Result<()> {
     let deadline = Duration::from_secs(2);
-    let world = World::start("reader-away").await?;
+    let world = served_world("reader-away").await?;
     let log = world.log()?;
     append(&log, 1).await?;
     let proxy = Proxy::start(world.stack().brokers()?).await?;
@@ -250,7 +259,7 @@ async fn a_broker_that_is_away_is_an_error_in_time_and_read_from_once_it_is_back
     let began = Instant::now();
     let read = nobody.read(log.topic(), PARTITION, &[0]).await;
     must_be_unavailable(read, began.elapsed(), deadline).context("where nobody listens")?;
-    test_support::eventually("the log is read again", async || {
+    eventually("the log is read again", async || {
         Ok(reader.read(log.topic(), PARTITION, &[0]).await.map(drop)?)
     })
     .await
@@ -273,7 +282,7 @@ async fn a_broker_that_hangs_is_an_error_in_time_and_read_from_once_it_goes_on()
         must_be_unavailable(frozen, began.elapsed(), deadline)?;
     }
     own.thaw("kafka")?;
-    test_support::eventually("the log is read again", async || {
+    eventually("the log is read again", async || {
         let records = read(2).await?;
         ensure!(records.len() == 1, "{records:?}");
         Ok(())
