@@ -1,7 +1,7 @@
 //! Lanes, their renewals, replays and promotions: everyone who writes to Postgres.
 
 use super::rules::{Mistake, Setting};
-use super::state::{Call, Cg, Entry, KEYS, Keys, Lane, Row, State, TRUST, Tx, Who, has};
+use super::state::{Call, Cg, Entry, Home, KEYS, Keys, Lane, Row, State, TRUST, Tx, Who, has};
 
 impl State {
     pub(super) fn owns(&self, who: Who) -> bool {
@@ -126,14 +126,21 @@ impl State {
 
     /// Leaves a new mark in a Redis that is not the one the position names.
     pub(super) fn mark(&mut self, who: Who) {
-        self.lanes[who].marked = Some(self.leave_mark());
+        match self.lanes[who].marked.take() {
+            // Only where the mark is left after it was named.
+            Some(named) => self.redis.mark = Some(named.mark),
+            None => self.lanes[who].marked = Some(self.leave_mark()),
+        }
     }
 
     /// Raises the cache generation for the Redis in which the mark was left before.
     pub(super) fn raise(&mut self, who: Who) {
+        self.position.cg = self.unused();
         if let Some(home) = self.lanes[who].marked.take() {
             self.position.home = home;
-            self.position.cg = self.unused();
+        } else {
+            self.position.home = Home { server: self.redis.server, mark: self.unused() };
+            self.lanes[who].marked = Some(self.position.home);
         }
     }
 

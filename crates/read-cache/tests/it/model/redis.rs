@@ -72,7 +72,7 @@ impl State {
         }
     }
 
-    pub(super) fn tick(&mut self) {
+    pub(super) fn tick(&mut self, setting: &Setting) {
         let stored = [Some(&mut self.redis), self.copy.as_mut()];
         for redis in stored.into_iter().flatten() {
             redis.trust = redis.trust.and_then(|trust| {
@@ -81,7 +81,9 @@ impl State {
             });
         }
         for call in &mut self.calls {
-            if let Call::Renew { age, .. } = call {
+            if let Call::Renew { age, .. } = call
+                && !setting.breaks(Mistake::RenewFromArrival)
+            {
                 *age += 1;
             }
         }

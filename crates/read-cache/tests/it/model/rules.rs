@@ -37,6 +37,12 @@ pub(super) enum Mistake {
     CopyServesAtOnce,
     /// A replay commits although the cache generation rose since it began.
     ReplayUnchecked,
+    /// A renewal's time counts from its arrival, not from the time that Redis told.
+    RenewFromArrival,
+    /// The mark is left in Redis after the cache generation was raised for it.
+    MarkAfterRaise,
+    /// The cache generation is raised beside the lock on the position.
+    RaiseUnlocked,
     /// Renewals do not ask whether the generation is being switched.
     RenewInPromotion,
 }

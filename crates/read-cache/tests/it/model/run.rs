@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use stateright::{Checker, HasDiscoveries, Model};
 
+use super::NO_STALE_HIT;
 use super::rules::{Mistake, Setting};
-use super::{NO_STALE_READ, READ_YOUR_WRITES};
 
 /// Explores every state that can be reached: the invariants hold in each, and everything that is
 /// said to happen sometimes happens.
@@ -23,13 +23,18 @@ pub(super) fn holds(name: &str, setting: Setting) {
     checker.assert_properties();
 }
 
-/// With this rule broken the checker finds a stale read. Prints the shortest way to it.
+/// With this rule broken the checker finds a stale hit. Prints a short way to it.
 pub(super) fn fails(mistake: Mistake, setting: Setting) {
+    fails_by(NO_STALE_HIT, mistake, setting);
+}
+
+/// With this rule broken the checker finds that the property does not hold.
+pub(super) fn fails_by(property: &'static str, mistake: Mistake, setting: Setting) {
     let setting = Setting { mistake: Some(mistake), ..setting };
-    let checker = setting.checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+    let enough = HasDiscoveries::AnyOf([property].into());
+    let checker = setting.checker().finish_when(enough).spawn_bfs().join();
     println!("{mistake:?}: {} states", checker.unique_state_count());
-    let found = [NO_STALE_READ, READ_YOUR_WRITES].map(|name| checker.discovery(name));
-    let path = found.into_iter().flatten().next();
+    let path = checker.discovery(property);
     let path = path.unwrap_or_else(|| panic!("{mistake:?} was not found out"));
     for step in path.into_actions() {
         println!("  {step:?}");

@@ -40,3 +40,31 @@ fn nothing_stale_when_another_generation_is_promoted() {
 fn nothing_stale_with_two_keys() {
     holds("two keys", Setting { keys: 2, ..SMALL });
 }
+
+#[test]
+fn nothing_stale_when_owners_change_and_redis_is_emptied() {
+    holds("two lanes, flush", Setting { lanes: 2, flush: true, ..SMALL });
+}
+
+#[test]
+fn nothing_stale_when_owners_change_and_an_older_copy_serves() {
+    holds("two lanes, failover", Setting { lanes: 2, failover: true, ..SMALL });
+}
+
+#[test]
+fn nothing_stale_when_another_generation_is_promoted_among_two_owners() {
+    holds("two lanes, promotion, cuts", Setting { lanes: 2, promotion: true, cuts: true, ..SMALL });
+}
+
+#[test]
+fn nothing_stale_when_each_takeover_raises_the_cache_generation() {
+    holds(
+        "two lanes, cuts, raising",
+        Setting { lanes: 2, cuts: true, takeover_raises: true, ..SMALL },
+    );
+}
+
+#[test]
+fn nothing_stale_when_a_replay_and_a_lane_touch_different_keys() {
+    holds("two keys, replay", Setting { keys: 2, replay: true, ..SMALL });
+}

@@ -1,7 +1,7 @@
 //! The steps of the model: which are possible in a state, and what each does.
 
 use super::rules::{Mistake, Setting};
-use super::state::{Call, Keys, Reader, State, TRUST, Tx, Who};
+use super::state::{Call, Entry, Keys, Reader, State, TRUST, Tx, Who};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
@@ -139,11 +139,14 @@ fn of_renewal(setting: &Setting, state: &State, who: Who, steps: &mut Vec<Step>)
         Some(_) if state.calls.len() < setting.calls && !waits => steps.push(Step::Confirm(who)),
         Some(_) => {}
     }
-    if lane.marked.is_some() {
-        if state.owns(who) && !state.position_is_locked() && !waits {
-            steps.push(Step::Raise(who));
-        }
-    } else if state.is_elsewhere() {
+    let reversed = setting.breaks(Mistake::MarkAfterRaise);
+    let locked = state.position_is_locked() && !setting.breaks(Mistake::RaiseUnlocked);
+    let raises = lane.marked.is_some() != reversed && (!reversed || state.is_elsewhere());
+    if raises && state.owns(who) && !locked && !waits {
+        steps.push(Step::Raise(who));
+    }
+    let marks = lane.marked.is_some() == reversed && (reversed || state.is_elsewhere());
+    if marks {
         steps.push(Step::LeaveMark(who));
     }
 }
@@ -200,13 +203,13 @@ fn of_promotion(setting: &Setting, state: &State, steps: &mut Vec<Step>) {
 
 pub(super) fn take(setting: &Setting, state: &mut State, step: Step) {
     match step {
-        Step::Tick => state.tick(),
+        Step::Tick => state.tick(setting),
         Step::Arrives(call) => {
             state.take_call(call);
             state.arrive(call, setting);
         }
         Step::Lost(call) => state.take_call(call),
-        Step::EntryGoes(key) => state.redis.entries[key] = super::state::Entry::Absent,
+        Step::EntryGoes(key) => state.redis.entries[key] = Entry::Absent,
         Step::TrustGoes => state.redis.trust = None,
         Step::MarkGoes => state.redis.mark = None,
         Step::Flush => state.redis.clear(),
