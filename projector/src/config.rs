@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use event_schema::registry::RegistryConfig;
-use kafka_io::config::KafkaConfig;
+use kafka_io::config::{KafkaConfig, ProducerConfig};
 use kafka_io::consumer::{Capacity, ConsumerConfig};
 use kafka_io::topic::{ConsumerGroup, Topic};
 use lifecycle::{HttpConfig, Shutdown};
@@ -43,6 +43,8 @@ impl Config {
         }
         let resource = RunnerConfig {
             consumer: consumer(settings, &prefix, batch),
+            notices: ProducerConfig::from_settings(settings),
+            notices_topic: Topic::EventsDlq.name(&prefix),
             database: DatabaseConfig::from_settings(settings, &prefix),
             registry: RegistryConfig::from_settings(settings),
             lanes: settings.size(&table::PROJECTOR_LANES),

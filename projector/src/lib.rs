@@ -6,6 +6,7 @@
 mod config;
 mod device;
 mod health;
+pub mod letters;
 pub mod resource;
 pub mod runner;
 

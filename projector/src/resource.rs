@@ -1,14 +1,15 @@
 //! The latest state of every device.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use domain::device::DeviceEvent;
 use kafka_io::topic::Topic;
 use read_models::recorded::{LogPosition, Recorded};
 use read_models::resource::{self, ResourceChange};
+use serde_json::Value;
 use sqlx::PgConnection;
 
-use crate::runner::{Projection, to_datetime};
+use crate::runner::{Late, Order, Projection, to_datetime};
 
 /// Folds what devices report into `resources`.
 pub struct Resource;
@@ -16,6 +17,7 @@ pub struct Resource;
 impl Projection for Resource {
     const NAME: &'static str = "resource";
     const TOPIC: Topic = Topic::EventsInput;
+    const ORDER: Order = Order::Independent;
     type Event = DeviceEvent;
 
     async fn fold(
@@ -35,6 +37,72 @@ impl Projection for Resource {
         let unseen = resource::reduce_after(batch, |id| folded.get(id).copied());
         Ok(written + upsert(transaction, generation, &unseen).await?)
     }
+
+    async fn fold_late(
+        &self,
+        transaction: &mut PgConnection,
+        generation: i32,
+        event: &Recorded<DeviceEvent>,
+    ) -> Result<Late, sqlx::Error> {
+        for change in &resource::reduce(&[event]) {
+            if !upsert_late(&mut *transaction, generation, change).await? {
+                return Ok(Late::Superseded);
+            }
+        }
+        Ok(Late::Newest)
+    }
+
+    async fn rows(
+        &self,
+        connection: &mut PgConnection,
+        generation: i32,
+        stream_id: &str,
+    ) -> Result<BTreeMap<String, Value>, sqlx::Error> {
+        let row: Option<String> = sqlx::query_scalar(
+            "SELECT to_json(r)::text FROM resource_rows r WHERE generation = $1 AND id = $2",
+        )
+        .bind(generation)
+        .bind(stream_id)
+        .fetch_optional(connection)
+        .await?;
+        let row = row.and_then(|text| serde_json::from_str(&text).ok());
+        Ok(row.map(|row| ("resources".to_owned(), row)).into_iter().collect())
+    }
+}
+
+/// Counts one event that was set aside before, and shows it where nothing newer is shown. Returns
+/// whether it is shown.
+async fn upsert_late(
+    transaction: &mut PgConnection,
+    generation: i32,
+    change: &ResourceChange<'_>,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "INSERT INTO resource_rows AS r (generation, id, payload, version, occurred_at, recorded_at,
+                                         updated_at, log_epoch, log_offset, batch_start)
+         VALUES ($1, $2, $3::json, 1, $4, $5, $5, $6, $7, $7)
+         ON CONFLICT (generation, id) DO UPDATE
+         SET (payload, occurred_at, recorded_at, log_epoch, log_offset, batch_start) = (
+                 SELECT CASE WHEN n.is_newer THEN excluded.payload ELSE r.payload END,
+                        CASE WHEN n.is_newer THEN excluded.occurred_at ELSE r.occurred_at END,
+                        CASE WHEN n.is_newer THEN excluded.recorded_at ELSE r.recorded_at END,
+                        CASE WHEN n.is_newer THEN excluded.log_epoch ELSE r.log_epoch END,
+                        CASE WHEN n.is_newer THEN excluded.log_offset ELSE r.log_offset END,
+                        CASE WHEN n.is_newer THEN excluded.batch_start ELSE r.batch_start END
+                 FROM (VALUES ((r.log_epoch, r.log_offset)
+                               < (excluded.log_epoch, excluded.log_offset))) AS n(is_newer)),
+             version = r.version + 1, updated_at = greatest(r.updated_at, excluded.updated_at)
+         RETURNING log_epoch = $6 AND log_offset = $7",
+    )
+    .bind(generation)
+    .bind(change.id)
+    .bind(change.payload)
+    .bind(change.occurred_at.map(to_datetime))
+    .bind(to_datetime(change.recorded_at))
+    .bind(change.last.epoch)
+    .bind(change.last.offset)
+    .fetch_one(transaction)
+    .await
 }
 
 /// Writes the changes whose rows have seen nothing of the batch, in the order of ids; returns how

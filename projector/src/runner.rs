@@ -9,6 +9,7 @@
 //! - a `lane` is one task with one database connection that folds some of the partitions;
 //! - `partition` and `plan` are what a lane knows of a partition and does next, as plain data;
 //! - `batch` is the one transaction: position first, then duplicates, then rows;
+//! - a record that cannot be folded becomes a [letter](crate::letters), in the same transaction;
 //! - `progress` is what health, metrics and waiting readers are told.
 //!
 //! Exactly once rests on the fence: the transaction that folds records also moves the position, and
@@ -27,23 +28,28 @@ mod plan;
 mod positions;
 mod progress;
 mod publish;
-mod seen;
+pub(crate) mod seen;
 mod supervisor;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
 use domain::device::BodyHash;
 use event_schema::decode::EventFamily;
 use event_schema::registry::RegistryConfig;
+use kafka_io::config::ProducerConfig;
 use kafka_io::consumer::ConsumerConfig;
 use kafka_io::topic::Topic;
 use read_models::database::DatabaseConfig;
 use read_models::recorded::Recorded;
+use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+pub(crate) use decoding::{SharedDecoder, event_of};
 pub use failure::{Failure, FailureClass};
+pub(crate) use positions::{Move, Scope};
 pub use progress::{PartitionState, Progress, Standing};
 pub(crate) use seen::to_datetime;
 pub use supervisor::Runner;
@@ -61,12 +67,34 @@ pub trait Event: EventFamily + Send + Sync + 'static {
     fn client_named(&self) -> Option<BodyHash>;
 }
 
+/// What a projection owes to the order of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Events are facts, each complete in itself: one that cannot be folded is set aside alone, and
+    /// folded late it changes what an early fold would have changed.
+    Independent,
+    /// An event means something only after those before it: behind one that cannot be folded, the
+    /// later events of its stream wait.
+    Sequenced,
+}
+
+/// What an event that is folded late did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Late {
+    /// It is the newest of its row.
+    Newest,
+    /// It counts, and a newer event had won before.
+    Superseded,
+}
+
 /// A fold of events into a read model.
 pub trait Projection: Send + Sync + 'static {
     /// The name, in positions, health and metrics.
     const NAME: &'static str;
     /// Where its events are.
     const TOPIC: Topic;
+    /// What it owes to the order of events.
+    const ORDER: Order;
     /// What it folds.
     type Event: Event;
 
@@ -82,6 +110,23 @@ pub trait Projection: Send + Sync + 'static {
         generation: i32,
         batch: &[&Recorded<Self::Event>],
     ) -> impl Future<Output = Result<u64, sqlx::Error>> + Send;
+
+    /// Writes what one event does that was set aside before and is folded now, after events that
+    /// came later. Only of [`Order::Independent`]; the event has never been folded.
+    fn fold_late(
+        &self,
+        transaction: &mut PgConnection,
+        generation: i32,
+        event: &Recorded<Self::Event>,
+    ) -> impl Future<Output = Result<Late, sqlx::Error>> + Send;
+
+    /// The rows of a stream by name, as people are shown them before and after a replay.
+    fn rows(
+        &self,
+        connection: &mut PgConnection,
+        generation: i32,
+        stream_id: &str,
+    ) -> impl Future<Output = Result<BTreeMap<String, Value>, sqlx::Error>> + Send;
 }
 
 /// How a projection is run.
@@ -89,6 +134,10 @@ pub trait Projection: Send + Sync + 'static {
 pub struct RunnerConfig {
     /// How its records are read.
     pub consumer: ConsumerConfig,
+    /// How copies of letters are published.
+    pub notices: ProducerConfig,
+    /// The topic of those copies.
+    pub notices_topic: String,
     /// Where its tables are.
     pub database: DatabaseConfig,
     /// The schema registry, asked only for an id that is not known.

@@ -4,6 +4,7 @@ mod any_split;
 mod broker;
 mod crashes;
 mod database;
+mod letters;
 mod log_identity;
-mod poison;
 mod redelivery;
+mod sequenced;

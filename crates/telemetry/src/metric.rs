@@ -89,6 +89,10 @@ metrics! {
     ProjectionAttemptsFailed = Counter "projection_failed_attempts_total" ["projection", "class"] "Attempts at a batch that failed, by class";
     ProjectionStopped = Gauge "projection_stopped_partitions" ["projection"] "Partitions that do not move until somebody acts";
     ProjectionRebalances = Counter "projection_rebalances_total" ["projection"] "Assignments of partitions taken or given up";
+    ProjectionBraked = Gauge "projection_braked" ["projection"] "1 while the projection has stopped itself, else 0";
+    LettersWritten = Counter "projection_letters_total" ["projection", "class"] "Records set aside as letters, by class of the failure";
+    LettersTried = Counter "projection_letters_tried_total" ["projection", "outcome"] "Letters tried again, by outcome: applied, superseded, duplicate, failed, parked";
+    LetterNoticesPublished = Counter "projection_letter_notices_published_total" ["projection"] "Copies of letters published to events-dlq";
     SchemaCacheMisses = Counter "schema_cache_misses_total" ["outcome"] "Schema ids asked of the registry: found, unknown, unavailable";
 
     // Reads

@@ -32,15 +32,6 @@ pub struct StoredRow {
     pub offset: i64,
 }
 
-/// Where a partition must stand still.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stop {
-    /// The record that cannot be folded.
-    pub offset: i64,
-    /// Why, by its stable name.
-    pub kind: String,
-}
-
 /// The state after folding a log from its beginning.
 #[derive(Debug, Default)]
 pub struct Oracle {
@@ -48,8 +39,8 @@ pub struct Oracle {
     pub rows: BTreeMap<String, StoredRow>,
     /// Next offset by partition, of those that hold records.
     pub positions: BTreeMap<i32, i64>,
-    /// Partitions that stand still.
-    pub stops: BTreeMap<i32, Stop>,
+    /// Records that cannot be folded, by partition and offset, with the stable name of the reason.
+    pub letters: BTreeMap<(i32, i64), String>,
     /// Events without effect.
     pub duplicates: u64,
     seen: HashMap<Uuid, (i64, BodyHash)>,
@@ -69,15 +60,11 @@ impl Oracle {
                 let partition = record.partition();
                 let (key, value) = (record.key(), record.payload());
                 let time = record.timestamp().to_millis().unwrap_or_default();
-                if !oracle.stops.contains_key(&partition) {
-                    match oracle.fold(&decoder, key, value, time, record.offset()) {
-                        Ok(()) => drop(oracle.positions.insert(partition, record.offset() + 1)),
-                        Err(kind) => {
-                            let stop = Stop { offset: record.offset(), kind };
-                            oracle.stops.insert(partition, stop);
-                        }
-                    }
+                let offset = record.offset();
+                if let Err(kind) = oracle.fold(&decoder, key, value, time, offset) {
+                    oracle.letters.insert((partition, offset), kind);
                 }
+                oracle.positions.insert(partition, offset + 1);
             })?;
             Ok(oracle)
         })
@@ -98,6 +85,10 @@ impl Oracle {
             decoder.decode(value.ok_or("no-value")?).map_err(|error| error.kind().to_owned())?;
         if event.device_id.as_str().as_bytes() != key {
             return Err("foreign-key".to_owned());
+        }
+        if serde_json::from_str::<serde_json::Value>(&event.payload).is_err() {
+            // What Postgres says of a text that is no JSON.
+            return Err("22P02".to_owned());
         }
         if let Some(hash) = event.body_hash {
             match self.seen.get(&event.request_id) {

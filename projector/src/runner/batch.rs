@@ -1,15 +1,22 @@
-//! The transaction: positions first, then duplicates, then rows.
+//! The transaction: positions first, then what is known already, then rows and letters.
 
+mod sort;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 
+use domain::Timestamp;
 use futures_util::FutureExt as _;
-use read_models::recorded::Recorded;
+use kafka_io::record_reader::{OwnedRecord, ReadRecordError, RecordReader};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
-use super::Projection;
-use super::failure::Failure;
-use super::positions::{self, Move, Scope};
+use super::failure::{Failure, FailureClass};
+use super::positions::{self, GenerationState, Move, Moved, Scope};
 use super::seen::{self, Distinct, SeenError};
+use super::{Order, Projection};
+use crate::letters::set_aside::{Item, SetAside};
+use crate::letters::store;
+use sort::{Aside, Sorted, sort};
 
 /// What a committed batch did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -17,6 +24,7 @@ pub(super) struct Folded {
     pub(super) events: usize,
     pub(super) duplicates: usize,
     pub(super) rows: u64,
+    pub(super) letters: usize,
 }
 
 /// Why a batch did not commit. Nothing of it is left behind, except after a failure at the commit
@@ -27,67 +35,191 @@ pub(super) enum BatchError {
     Fenced,
     /// The generation is not folded any more.
     Retired,
+    /// The projection has stopped itself, for this reason.
+    Braked(String),
+    /// There would be more letters than there may be.
+    TooManyLetters(String),
     /// A record reuses an identity with another body.
     IdReused { partition: i32, offset: i64 },
     /// An attempt failed.
     Failed(Failure),
 }
 
-/// Folds a batch, or leaves everything as it was. The connection is usable afterwards unless the
-/// failure is transient or a bug.
-pub(super) async fn fold<P: Projection>(
-    connection: &mut PgConnection,
-    projection: &P,
-    scope: &Scope,
-    moves: &[Move],
-    batch: &[&Recorded<P::Event>],
-) -> Result<Folded, BatchError> {
-    // A dropped transaction object would roll back only when the connection is used next, holding
-    // the fence until then: the statements are sent by hand.
-    connection.execute("BEGIN").await.map_err(bookkeeping("beginning a batch"))?;
-    match write(connection, projection, scope, moves, batch).await {
-        Ok(folded) => {
-            connection.execute("COMMIT").await.map_err(bookkeeping("committing a batch"))?;
-            Ok(folded)
+/// Folds batches of one projection.
+pub(super) struct Folding<'a, P> {
+    pub(super) projection: &'a P,
+    pub(super) scope: &'a Scope,
+    /// Reads again what is to be set aside.
+    pub(super) records: &'a RecordReader,
+}
+
+impl<P: Projection> Folding<'_, P> {
+    /// Folds a batch, or leaves everything as it was. The connection is usable afterwards unless the
+    /// failure is transient or a bug.
+    pub(super) async fn fold(
+        &self,
+        connection: &mut PgConnection,
+        moves: &[Move],
+        batch: &[&Item<P::Event>],
+    ) -> Result<Folded, BatchError> {
+        // A dropped transaction object would roll back only when the connection is used next,
+        // holding the fence until then: the statements are sent by hand.
+        connection.execute("BEGIN").await.map_err(bookkeeping("beginning a batch"))?;
+        match self.write(connection, moves, batch).await {
+            Ok(folded) => {
+                connection.execute("COMMIT").await.map_err(bookkeeping("committing a batch"))?;
+                Ok(folded)
+            }
+            Err(error) => {
+                connection.execute("ROLLBACK").await.map_err(bookkeeping("rolling back"))?;
+                Err(error)
+            }
         }
-        Err(error) => {
-            connection.execute("ROLLBACK").await.map_err(bookkeeping("rolling back a batch"))?;
-            Err(error)
+    }
+
+    async fn write(
+        &self,
+        connection: &mut PgConnection,
+        moves: &[Move],
+        batch: &[&Item<P::Event>],
+    ) -> Result<Folded, BatchError> {
+        let scope = self.scope;
+        let moved = positions::advance(&mut *connection, scope, moves)
+            .await
+            .map_err(bookkeeping("moving positions"))?;
+        if moved.len() != moves.len() {
+            return Err(BatchError::Fenced);
         }
+        let state = positions::generation_state(&mut *connection, scope)
+            .await
+            .map_err(bookkeeping("reading the generation"))?;
+        match state {
+            GenerationState::Folded => {}
+            GenerationState::Retired => return Err(BatchError::Retired),
+            GenerationState::Braked(reason) => return Err(BatchError::Braked(reason)),
+        }
+        let known = self.known_letters(&mut *connection, moves, &moved).await?;
+        let parked = self.parked_streams(&mut *connection, &moved, batch).await?;
+        let Sorted { events, asides } = sort(batch, P::ORDER, &known, parked);
+        let Distinct { events, duplicates } =
+            seen::distinct(&mut *connection, scope, &events).await.map_err(of_seen)?;
+        // A panic of the fold is caught here, so that the lane goes on with another connection.
+        let rows =
+            AssertUnwindSafe(self.projection.fold(&mut *connection, scope.generation, &events))
+                .catch_unwind()
+                .await
+                .map_err(|_| BatchError::Failed(Failure::panicked()))?
+                .map_err(writing("writing rows"))?;
+        self.set_aside(connection, &asides).await?;
+        Ok(Folded { events: events.len(), duplicates, rows, letters: asides.len() })
+    }
+
+    /// Records of the batch that are letters already, which only a position that was set back meets.
+    async fn known_letters(
+        &self,
+        connection: &mut PgConnection,
+        moves: &[Move],
+        moved: &[Moved],
+    ) -> Result<BTreeSet<(i32, i64)>, BatchError> {
+        let newest: BTreeMap<i32, i64> =
+            moved.iter().map(|moved| (moved.partition, moved.last_letter)).collect();
+        let meets_letters =
+            |m: &Move| newest.get(&m.partition).is_some_and(|newest| m.advance.from <= *newest);
+        if !moves.iter().any(meets_letters) {
+            return Ok(BTreeSet::new());
+        }
+        store::known(connection, self.scope, moves).await.map_err(bookkeeping("reading letters"))
+    }
+
+    /// Streams of the batch that wait behind a letter, locked; asked only where a position says that
+    /// there are any.
+    async fn parked_streams(
+        &self,
+        connection: &mut PgConnection,
+        moved: &[Moved],
+        batch: &[&Item<P::Event>],
+    ) -> Result<sort::Parked, BatchError> {
+        if P::ORDER == Order::Independent || moved.iter().all(|moved| moved.parked_keys == 0) {
+            return Ok(sort::Parked::new());
+        }
+        let streams = batch.iter().filter_map(|item| sort::stream_of(item)).collect();
+        store::parked(connection, self.scope, &streams)
+            .await
+            .map_err(bookkeeping("locking parked streams"))
+    }
+
+    async fn set_aside(
+        &self,
+        connection: &mut PgConnection,
+        asides: &[Aside<'_>],
+    ) -> Result<(), BatchError> {
+        if asides.is_empty() {
+            return Ok(());
+        }
+        let scope = self.scope;
+        let records = self.read_again(asides).await?;
+        let letters: Vec<_> =
+            asides.iter().zip(records).map(|(aside, record)| aside.letter(record)).collect();
+        let doing = "writing letters";
+        store::insert(&mut *connection, scope, &letters).await.map_err(bookkeeping(doing))?;
+        if P::ORDER == Order::Sequenced {
+            let waiting = sort::waiting(asides);
+            store::block(&mut *connection, scope, &waiting).await.map_err(bookkeeping(doing))?;
+        }
+        let partitions = asides.iter().map(|aside| aside.record.partition).collect();
+        let capped = store::over_the_cap(connection, scope, &partitions)
+            .await
+            .map_err(bookkeeping("counting letters"))?;
+        capped.map_or(Ok(()), |reason| Err(BatchError::TooManyLetters(reason)))
+    }
+
+    /// The records as the log holds them, in the order of `asides`.
+    async fn read_again(&self, asides: &[Aside<'_>]) -> Result<Vec<OwnedRecord>, BatchError> {
+        let mut offsets: BTreeMap<i32, Vec<i64>> = BTreeMap::new();
+        for aside in asides {
+            let SetAside { partition, position, .. } = &*aside.record;
+            offsets.entry(*partition).or_default().push(position.offset);
+        }
+        let mut found = BTreeMap::new();
+        for (partition, offsets) in offsets {
+            let read = self.records.read(&self.scope.topic, partition, &offsets).await;
+            for record in read.map_err(|error| BatchError::Failed(not_read(&error)))? {
+                found.insert((partition, record.offset), record);
+            }
+        }
+        let take = |aside: &Aside<'_>| {
+            let SetAside { partition, position, log_time, .. } = &*aside.record;
+            let record = found.remove(&(*partition, position.offset));
+            let is_same =
+                |record: &OwnedRecord| Timestamp::from_millis(record.timestamp_ms) == *log_time;
+            record.filter(is_same).ok_or_else(|| {
+                BatchError::Failed(Failure {
+                    class: FailureClass::DeployFault,
+                    code: "log-replaced".to_owned(),
+                    message: format!("the log holds another record at offset {}", position.offset),
+                })
+            })
+        };
+        asides.iter().map(take).collect()
     }
 }
 
-async fn write<P: Projection>(
-    connection: &mut PgConnection,
-    projection: &P,
-    scope: &Scope,
-    moves: &[Move],
-    batch: &[&Recorded<P::Event>],
-) -> Result<Folded, BatchError> {
-    let moved = positions::advance(connection, scope, moves)
-        .await
-        .map_err(bookkeeping("moving positions"))?;
-    if moved != moves.len() {
-        return Err(BatchError::Fenced);
+/// The records are the same in a moment, unless the log has lost them.
+fn not_read(error: &ReadRecordError) -> Failure {
+    let class =
+        if error.is_transient() { FailureClass::Transient } else { FailureClass::DeployFault };
+    Failure {
+        class,
+        code: error.kind().to_owned(),
+        message: format!("reading a record again: {error}"),
     }
-    let folded = positions::generation_is_folded(connection, scope)
-        .await
-        .map_err(bookkeeping("reading the generation"))?;
-    if !folded {
-        return Err(BatchError::Retired);
+}
+
+fn of_seen(error: SeenError) -> BatchError {
+    match error {
+        SeenError::Database(error) => writing("looking up seen events")(error),
+        SeenError::IdReused { partition, offset } => BatchError::IdReused { partition, offset },
     }
-    let Distinct { events, duplicates } =
-        seen::distinct(connection, scope, batch).await.map_err(|error| match error {
-            SeenError::Database(error) => writing("looking up seen events")(error),
-            SeenError::IdReused { partition, offset } => BatchError::IdReused { partition, offset },
-        })?;
-    // A panic of the fold is caught here, so that the lane goes on with another connection.
-    let rows = AssertUnwindSafe(projection.fold(connection, scope.generation, &events))
-        .catch_unwind()
-        .await
-        .map_err(|_| BatchError::Failed(Failure::panicked()))?
-        .map_err(writing("writing rows"))?;
-    Ok(Folded { events: events.len(), duplicates, rows })
 }
 
 /// A failure of what holds nothing of a record.

@@ -7,10 +7,11 @@ use event_schema::decode::{DecodeError, Decoder};
 use kafka_io::consumer::{Decode, RecordView};
 use read_models::recorded::{LogPosition, Recorded};
 
-use super::Event;
+use super::{Event, Failure, FailureClass};
+use crate::letters::set_aside::{SetAside, storable};
 
 /// The decoder that the polling thread and the lanes share.
-pub(super) type SharedDecoder<E> = Arc<Decoder<E>>;
+pub(crate) type SharedDecoder<E> = Arc<Decoder<E>>;
 
 /// A record as it comes to a lane.
 pub(super) enum Decoded<E> {
@@ -32,7 +33,7 @@ pub(super) struct Undecoded {
 
 /// Why a record is no event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum UndecodedError {
+pub(crate) enum UndecodedError {
     #[error("the record has no key")]
     NoKey,
     #[error("the record has no value")]
@@ -44,13 +45,30 @@ pub(super) enum UndecodedError {
 }
 
 impl UndecodedError {
-    /// Stable name, for health and metrics.
-    pub(super) fn kind(&self) -> &'static str {
+    /// Stable name, for health, metrics and letters.
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::NoKey => "no-key",
             Self::NoValue => "no-value",
             Self::ForeignKey => "foreign-key",
             Self::Value(error) => error.kind(),
+        }
+    }
+
+    /// What is wrong with the value, if it is the value.
+    pub(crate) fn value(&self) -> Option<&DecodeError> {
+        match self {
+            Self::Value(error) => Some(error),
+            Self::NoKey | Self::NoValue | Self::ForeignKey => None,
+        }
+    }
+
+    /// As a failure of the record.
+    pub(crate) fn failure(&self) -> Failure {
+        Failure {
+            class: FailureClass::Poison,
+            code: self.kind().to_owned(),
+            message: self.to_string(),
         }
     }
 }
@@ -89,6 +107,18 @@ impl<E: Event> Decode for EventDecode<E> {
 }
 
 impl Undecoded {
+    /// The record as one to be set aside, for what is wrong with it.
+    pub(super) fn set_aside(self) -> SetAside {
+        let failure = self.error.failure();
+        SetAside {
+            partition: self.partition,
+            position: self.position,
+            log_time: self.log_time,
+            stream_id: self.key.as_deref().and_then(storable),
+            failure,
+        }
+    }
+
     /// Tries again with what the decoder knows now.
     pub(super) fn decode_again<E: Event>(
         &self,
@@ -104,7 +134,8 @@ impl Undecoded {
     }
 }
 
-fn event_of<E: Event>(
+/// The event of a record, which stands under its own stream's key.
+pub(crate) fn event_of<E: Event>(
     decoder: &Decoder<E>,
     key: Option<&[u8]>,
     value: Option<&[u8]>,

@@ -78,6 +78,15 @@ impl Failure {
         }
     }
 
+    /// An identity was used before with another body.
+    pub fn id_reused() -> Self {
+        Self {
+            class: FailureClass::Poison,
+            code: "id-reused".to_owned(),
+            message: "the client's id was used before with another body".to_owned(),
+        }
+    }
+
     /// A fold panicked; the panic's text stays in the process' own output, since it may hold values.
     pub fn panicked() -> Self {
         Self {

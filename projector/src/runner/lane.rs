@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use kafka_io::consumer::Feed;
 use kafka_io::ledger::Ledger;
+use kafka_io::record_reader::RecordReader;
 use read_models::database::{DatabaseConfig, SessionLimits};
 use sqlx::{Connection as _, PgConnection};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{sleep_until, timeout};
 
-use super::batch::{self, BatchError, Folded};
+use super::batch::{self, BatchError, Folded, Folding};
 use super::decoding::{Decoded, SharedDecoder};
 use super::failure::{Failure, FailureClass};
 use super::occurrence::{AttemptFailed, BatchFolded, FenceLost, PartitionHalted, ProcessedLog};
@@ -20,9 +21,15 @@ use super::plan::{Last, Part, Plan, plan};
 use super::positions::{Move, Scope};
 use super::progress::{PartitionState, Progress};
 use super::{BatchLimits, Projection};
+use crate::letters::brake::{Brake, Pulled};
+use crate::letters::occurrence::LetterWritten;
+use crate::letters::set_aside::Item;
 
 /// Attempts at a single record that fails for an unknown reason before it is blamed.
 const BUG_ATTEMPTS: u32 = 4;
+
+/// How often a lane looks again while the projection stands still.
+const BRAKED_LOOK: Duration = Duration::from_secs(1);
 
 /// What membership asks of a lane.
 pub(super) enum LaneCommand<E> {
@@ -57,6 +64,8 @@ pub(super) struct LaneSetup<P: Projection> {
     pub(super) lock_timeout: Duration,
     pub(super) batch: BatchLimits,
     pub(super) decoder: SharedDecoder<P::Event>,
+    pub(super) brake: Arc<Brake>,
+    pub(super) records: Arc<RecordReader>,
     pub(super) progress: Arc<Progress>,
     pub(super) processed: Arc<ProcessedLog>,
     pub(super) notices: mpsc::UnboundedSender<LaneNotice>,
@@ -120,7 +129,12 @@ impl<P: Projection> Lane<P> {
             self.take_arrivals();
             match self.plan(Instant::now()) {
                 Plan::Fold(parts) => self.fold(&parts).await,
-                Plan::Wait(until) => self.wait(until).await,
+                Plan::Wait(until) => {
+                    if self.setup.brake.pulled().is_some() {
+                        self.observe_all();
+                    }
+                    self.wait(until).await;
+                }
             }
         }
     }
@@ -138,9 +152,11 @@ impl<P: Projection> Lane<P> {
                 None => std::future::pending().await,
             }
         };
+        let brake = self.setup.brake.clone();
         tokio::select! {
             () = self.arrivals.notified() => {}
             () = alarm => {}
+            () = brake.changed.notified() => self.observe_all(),
             command = self.inbox.recv() => {
                 // A closed inbox is seen by the loop.
                 if let Some(command) = command {
@@ -187,8 +203,7 @@ impl<P: Projection> Lane<P> {
                 if known {
                     held.decode_again(&decoder, Instant::now());
                 } else {
-                    let reason = format!("the registry knows no schema with id {schema_id}");
-                    held.halt_at_blocked("unknown-schema-id", reason);
+                    held.set_blocked_aside(Instant::now());
                 }
             }
             self.observe(partition);
@@ -212,6 +227,9 @@ impl<P: Projection> Lane<P> {
     }
 
     fn plan(&self, now: Instant) -> Plan {
+        if self.setup.brake.pulled().is_some() {
+            return Plan::Wait(Some(now + BRAKED_LOOK));
+        }
         match self.away.as_ref().filter(|away| away.until > now) {
             Some(away) => Plan::Wait(Some(away.until)),
             None => plan(&self.partitions, self.last, &self.setup.batch, now),
@@ -244,11 +262,15 @@ impl<P: Projection> Lane<P> {
         let moves: Vec<Move> = parts.iter().map(|part| part.moved).collect();
         let batch: Vec<_> = parts
             .iter()
-            .filter_map(|part| Some(self.partitions.get(&part.partition())?.records(part.count)))
+            .filter_map(|part| Some(self.partitions.get(&part.partition())?.items(part.count)))
             .flatten()
             .collect();
-        let fold = batch::fold(&mut connection, &*setup.projection, &setup.scope, &moves, &batch);
-        match timeout(patience, fold).await {
+        let folding = Folding {
+            projection: &*setup.projection,
+            scope: &setup.scope,
+            records: &setup.records,
+        };
+        match timeout(patience, folding.fold(&mut connection, &moves, &batch)).await {
             Ok(Err(BatchError::Failed(failure))) if leaves_connection_unsound(&failure) => {
                 batch::discard(connection);
                 Err(BatchError::Failed(failure))
@@ -270,14 +292,34 @@ impl<P: Projection> Lane<P> {
         let scope = &self.setup.scope;
         for part in parts {
             if let Some(held) = self.partitions.get_mut(&part.partition()) {
-                let records = held.folded(part.count, &part.moved, now);
-                self.setup.processed.log(scope, &records);
+                let items = held.folded(part.count, &part.moved, now);
+                let letters: Vec<_> = items.iter().filter_map(Item::set_aside).collect();
+                let events = items.iter().filter_map(Item::event);
+                self.setup.processed.log(scope, events, items.len() - letters.len());
+                for letter in &letters {
+                    LetterWritten { scope, letter }.emit();
+                }
+                let brake = &self.setup.brake;
+                brake.committed(part.partition(), items.len() - letters.len(), &letters);
             }
         }
         BatchFolded { scope, folded, took }.emit();
     }
 
     fn failed(&mut self, parts: &[Part], error: BatchError) {
+        match &error {
+            BatchError::Braked(reason) => return self.setup.brake.pull(reason.clone(), true),
+            BatchError::TooManyLetters(reason) => {
+                return self.setup.brake.pull(reason.clone(), false);
+            }
+            BatchError::IdReused { partition, offset } => {
+                if let Some(held) = self.partitions.get_mut(partition) {
+                    held.blame(*offset, &Failure::id_reused());
+                }
+                return;
+            }
+            BatchError::Fenced | BatchError::Retired | BatchError::Failed(_) => {}
+        }
         let [part] = parts else { return self.failed_together(parts, error) };
         let (setup, now) = (&self.setup, Instant::now());
         let Some(held) = self.partitions.get_mut(&part.partition()) else { return };
@@ -293,9 +335,8 @@ impl<P: Projection> Lane<P> {
                 held.fenced();
                 let _ = setup.notices.send(LaneNotice::Retired);
             }
-            BatchError::IdReused { offset, .. } => {
-                let reason = "the client's id was used before with another body";
-                held.narrow_to(offset, "id-reused", reason);
+            // Said above.
+            BatchError::Braked(_) | BatchError::TooManyLetters(_) | BatchError::IdReused { .. } => {
             }
             BatchError::Failed(failure) => {
                 AttemptFailed { scope: &setup.scope, failure: &failure }.emit();
@@ -335,6 +376,10 @@ impl<P: Projection> Lane<P> {
         let attempts = self.away.as_ref().map_or(0, |away| away.attempts + 1);
         let until = Instant::now() + backoff(attempts, rand_unit());
         self.away = Some(Away { until, attempts, failure });
+        self.observe_all();
+    }
+
+    fn observe_all(&mut self) {
         for partition in self.partitions.keys().copied().collect::<Vec<_>>() {
             self.observe(partition);
         }
@@ -345,6 +390,7 @@ impl<P: Projection> Lane<P> {
         if let Some(Stop::Asking { schema_id }) = held.stop() {
             let _ = self.setup.notices.send(LaneNotice::UnknownSchema { schema_id: *schema_id });
         }
+        let braked = self.setup.brake.pulled();
         let state = match (held.stop(), &self.away) {
             (Some(Stop::Halted { kind, reason, offset }), _) => {
                 if self.halted.insert(partition) {
@@ -373,6 +419,11 @@ impl<P: Projection> Lane<P> {
             },
             (None, _) => PartitionState::Folding,
         };
+        let state = braked.map_or(state, |Pulled { reason, .. }| PartitionState::Halted {
+            kind: "brake".to_owned(),
+            reason,
+            offset: None,
+        });
         let (position, oldest) = (held.position(), held.oldest_log_time_ms());
         self.setup.progress.observe(partition, position, oldest, state, Instant::now());
     }

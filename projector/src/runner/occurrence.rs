@@ -22,18 +22,21 @@ pub(super) struct BatchFolded<'a> {
 
 impl BatchFolded<'_> {
     pub(super) fn emit(self) {
-        let Folded { events, duplicates, rows } = self.folded;
+        let Folded { events, duplicates, rows, letters } = self.folded;
         let labels = [self.scope.projection];
         Metric::ProjectionApplied.counter(&labels).increment(events as u64);
         Metric::ProjectionDuplicates.counter(&labels).increment(duplicates as u64);
         Metric::ProjectionRows.counter(&labels).increment(rows);
         Metric::ProjectionBatch.histogram(&labels).record(self.took.as_secs_f64());
-        Metric::ProjectionBatchRecords.histogram(&labels).record((events + duplicates) as f64);
+        Metric::ProjectionBatchRecords
+            .histogram(&labels)
+            .record((events + duplicates + letters) as f64);
         tracing::debug!(
             projection = self.scope.projection,
             events,
             duplicates,
             rows,
+            letters,
             took_ms = self.took.as_secs_f64() * 1000.0,
             "batch folded"
         );
@@ -155,9 +158,14 @@ impl ProcessedLog {
         Self { per_second, window: Mutex::new((Instant::now(), 0)), unsaid: AtomicU64::new(0) }
     }
 
-    pub(super) fn log<E: Event>(&self, scope: &Scope, records: &[Recorded<E>]) {
-        let lines = self.grant(Instant::now(), records.len());
-        for record in &records[..lines] {
+    /// Writes lines for the events, of which there are `count`.
+    pub(super) fn log<'a, E: Event>(
+        &self,
+        scope: &Scope,
+        events: impl Iterator<Item = &'a Recorded<E>>,
+        count: usize,
+    ) {
+        for record in events.take(self.grant(Instant::now(), count)) {
             tracing::info!(
                 projection = scope.projection,
                 device.id = record.event.stream_id(),

@@ -4,16 +4,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use event_schema::decode::Decoder;
+use event_schema::decode::{DecodeError, Decoder};
 use kafka_io::consumer::{Delivery, Feed};
 use kafka_io::ledger::{Ledger, LedgerError, Receipt, Remembered};
-use read_models::recorded::Recorded;
 
 use super::decoding::{Decoded, Undecoded, UndecodedError};
 use super::failure::Failure;
-use super::plan::Part;
+use super::plan::{Part, Room};
 use super::positions::Move;
 use super::{BatchLimits, Event};
+use crate::letters::set_aside::Item;
 
 /// Why a partition is not being folded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,12 +29,12 @@ pub(super) enum Stop {
 }
 
 struct Held<E> {
-    record: Recorded<E>,
+    item: Item<E>,
     identity: Remembered,
     bytes: usize,
 }
 
-/// A record that cannot be decoded, which stands before everything that arrived after it.
+/// A record that nobody can judge yet, which stands before everything that arrived after it.
 struct Blocked {
     undecoded: Box<Undecoded>,
     identity: Remembered,
@@ -137,7 +137,7 @@ impl<E: Event> Partition<E> {
         }
     }
 
-    /// Takes what has arrived, up to the first record that cannot be decoded.
+    /// Takes what has arrived, up to the first record that nobody can judge yet.
     pub(super) fn take_arrivals(&mut self, now: Instant) {
         if matches!(self.stop, Some(Stop::Halted { .. } | Stop::Fenced)) {
             return;
@@ -158,25 +158,34 @@ impl<E: Event> Partition<E> {
     fn hold(&mut self, delivery: Delivery<Decoded<E>>, now: Instant) {
         let Delivery { identity, bytes, item } = delivery;
         match item {
-            Decoded::Event(record) => {
-                self.oldest.get_or_insert(now);
-                self.ready_bytes += bytes;
-                self.ready.push_back(Held { record, identity, bytes });
-            }
-            Decoded::Undecoded(undecoded) => {
-                self.blocked = Some(Blocked { undecoded, identity, bytes });
-            }
+            Decoded::Event(record) => self.push(Item::Event(record), identity, bytes, now),
+            Decoded::Undecoded(undecoded) => match undecoded.error.value() {
+                Some(DecodeError::UnknownSchemaId(_) | DecodeError::NewerVersion { .. }) => {
+                    self.blocked = Some(Blocked { undecoded, identity, bytes });
+                }
+                _ => {
+                    let aside = undecoded.set_aside();
+                    self.push(Item::SetAside(aside), identity, bytes, now);
+                }
+            },
         }
     }
 
-    /// A record that cannot be decoded stops the partition once everything before it is folded.
+    fn push(&mut self, item: Item<E>, identity: Remembered, bytes: usize, now: Instant) {
+        self.oldest.get_or_insert(now);
+        self.ready_bytes += bytes;
+        self.ready.push_back(Held { item, identity, bytes });
+    }
+
+    /// A record that waits for a schema, or for a newer program, stops the partition once everything
+    /// before it is folded.
     fn stop_at_blocked(&mut self) {
         let Some(Blocked { undecoded, identity, .. }) = &self.blocked else { return };
         if !self.ready.is_empty() || self.stop.is_some() {
             return;
         }
         self.stop = Some(match &undecoded.error {
-            UndecodedError::Value(event_schema::decode::DecodeError::UnknownSchemaId(id)) => {
+            UndecodedError::Value(DecodeError::UnknownSchemaId(id)) => {
                 Stop::Asking { schema_id: *id }
             }
             error => Stop::Halted {
@@ -206,34 +215,47 @@ impl<E: Event> Partition<E> {
         }
     }
 
-    /// The first records to fold, at most `most` and within the byte limit but at least one, and
-    /// the move that folding them makes.
-    pub(super) fn batch(&self, most: usize, limits: &BatchLimits) -> Option<Part> {
-        let most = most.min(self.limit).min(limits.records);
-        let mut bytes = 0;
-        let fits = |held: &&Held<E>| {
-            bytes += held.bytes;
-            bytes <= limits.bytes
-        };
-        let count = self.ready.iter().take(most).take_while(fits).count().max(1);
-        let last = self.ready.get(count - 1)?.identity;
-        let advance = self.ledger.advance_past(last);
-        Some(Part { count, moved: Move { partition: self.feed.partition(), advance } })
+    /// Nobody knows the schema of the blocking record: it is set aside.
+    pub(super) fn set_blocked_aside(&mut self, now: Instant) {
+        if let Some(Blocked { undecoded, identity, bytes }) = self.blocked.take() {
+            self.stop = None;
+            self.push(Item::SetAside(undecoded.set_aside()), identity, bytes, now);
+            self.take_arrivals(now);
+        }
     }
 
-    pub(super) fn records(&self, count: usize) -> impl Iterator<Item = &Recorded<E>> {
-        self.ready.iter().take(count).map(|held| &held.record)
+    /// The first records to fold, as many as there is room for within the byte limit, and the move
+    /// that folding them makes. Where there is room for any, one is taken whatever its size.
+    pub(super) fn batch(&self, room: Room, limits: &BatchLimits) -> Option<Part> {
+        let most = room.records.min(self.limit).min(limits.records);
+        let (mut count, mut bytes, mut letters) = (0_usize, 0, 0);
+        for held in self.ready.iter().take(most) {
+            let letters_then = letters + usize::from(held.item.set_aside().is_some());
+            let is_too_much = count > 0 && bytes + held.bytes > limits.bytes;
+            if is_too_much || letters_then > room.letters {
+                break;
+            }
+            (count, bytes, letters) = (count + 1, bytes + held.bytes, letters_then);
+        }
+        let last = self.ready.get(count.checked_sub(1)?)?.identity;
+        let advance = self.ledger.advance_past(last);
+        let moved = Move { partition: self.feed.partition(), advance };
+        Some(Part { count, letters, moved })
+    }
+
+    pub(super) fn items(&self, count: usize) -> impl Iterator<Item = &Item<E>> {
+        self.ready.iter().take(count).map(|held| &held.item)
     }
 
     /// Accounts for a committed batch and returns its records.
-    pub(super) fn folded(&mut self, count: usize, moved: &Move, now: Instant) -> Vec<Recorded<E>> {
+    pub(super) fn folded(&mut self, count: usize, moved: &Move, now: Instant) -> Vec<Item<E>> {
         let mut bytes = 0;
         let records = self
             .ready
             .drain(..count)
             .map(|held| {
                 bytes += held.bytes;
-                held.record
+                held.item
             })
             .collect();
         self.ledger.advanced(moved.advance);
@@ -263,36 +285,30 @@ impl<E: Event> Partition<E> {
         self.stop = Some(Stop::Resting { until: now + rest, failure });
     }
 
-    /// One of the first `count` records is at fault: halves the batch until it is found, then halts
-    /// before it.
+    /// One of the first `count` records is at fault: halves the batch until it is found, then sets
+    /// it aside.
     pub(super) fn narrow(&mut self, count: usize, failure: &Failure) {
         if count > 1 {
             self.limit = count / 2;
-            return;
+        } else if let Some(offset) = self.ready.front().map(|held| held.identity.offset) {
+            self.blame(offset, failure);
         }
-        let offset = self.ready.front().map(|held| held.identity.offset);
-        self.halt(&failure.code, failure.to_string(), offset);
     }
 
-    /// The record at `offset` is at fault: folds those before it, then halts before it.
-    pub(super) fn narrow_to(&mut self, offset: i64, kind: &str, reason: &str) {
-        let before = self.ready.iter().take_while(|held| held.identity.offset < offset).count();
-        if before > 0 {
-            self.limit = before;
+    /// The record at `offset` is at fault: it is set aside, and the others are folded.
+    pub(super) fn blame(&mut self, offset: i64, failure: &Failure) {
+        let Ok(at) = self.ready.binary_search_by_key(&offset, |held| held.identity.offset) else {
             return;
+        };
+        if let Some(Held { item, identity, bytes }) = self.ready.remove(at) {
+            let item = item.blamed(failure.clone());
+            self.ready.insert(at, Held { item, identity, bytes });
         }
-        self.halt(kind, reason.to_owned(), Some(offset));
     }
 
     /// Does not move until somebody acts.
     pub(super) fn halt(&mut self, kind: &str, reason: String, offset: Option<i64>) {
         self.stop = Some(Stop::Halted { kind: kind.to_owned(), reason, offset });
-    }
-
-    /// Does not move past the record that could not be decoded until somebody acts.
-    pub(super) fn halt_at_blocked(&mut self, kind: &str, reason: String) {
-        let offset = self.blocked.as_ref().map(|blocked| blocked.identity.offset);
-        self.halt(kind, reason, offset);
     }
 
     fn halt_on_ledger(&mut self, error: &LedgerError, offset: i64) {

@@ -6,34 +6,58 @@ use proptest::prelude::*;
 
 use super::samples::{SCHEMA_ID, delivery, feed, good, partition_with, value};
 use super::*;
+use crate::letters::brake::LETTERS_AT_ONCE;
+use crate::letters::set_aside::SetAside;
 use crate::runner::failure::FailureClass;
 
 const LIMITS: BatchLimits =
     BatchLimits { records: 4, bytes: 1_000_000, age: Duration::from_millis(1) };
 
+const ROOM: Room = Room { records: 10, letters: LETTERS_AT_ONCE };
+
 fn poison() -> Failure {
     Failure { class: FailureClass::Poison, code: "22P05".to_owned(), message: "refused".to_owned() }
 }
 
-fn halted_at(partition: &Partition<DeviceEvent>) -> Option<i64> {
-    match partition.stop() {
-        Some(Stop::Halted { offset, .. }) => *offset,
-        _ => None,
-    }
+fn offsets<'a>(items: impl IntoIterator<Item = &'a Item<DeviceEvent>>) -> Vec<i64> {
+    items.into_iter().filter_map(Item::event).map(|record| record.position.offset).collect()
+}
+
+fn set_aside<'a>(items: impl IntoIterator<Item = &'a Item<DeviceEvent>>) -> Vec<(i64, String)> {
+    let aside = |aside: &SetAside| (aside.position.offset, aside.failure.code.clone());
+    items.into_iter().filter_map(Item::set_aside).map(aside).collect()
 }
 
 #[test]
-fn a_record_that_cannot_be_decoded_halts_after_everything_before_it() {
+fn a_record_that_cannot_be_decoded_is_set_aside_among_the_others() {
     let mut values = good(3);
-    values[2] = b"junk".to_vec();
+    values[1] = b"junk".to_vec();
     let mut partition = partition_with(&values);
-    let now = Instant::now();
-    assert!(partition.can_fold(now));
-    let Part { count, moved } = partition.batch(10, &LIMITS).unwrap();
-    assert_eq!((count, moved.advance.to), (2, 2));
-    partition.folded(count, &moved, now);
-    assert_eq!(halted_at(&partition), Some(2));
-    assert!(!partition.can_fold(now));
+    let Part { count, moved, .. } = partition.batch(ROOM, &LIMITS).unwrap();
+    assert_eq!((count, moved.advance.to), (3, 3));
+    let items = partition.folded(count, &moved, Instant::now());
+    assert_eq!(offsets(&items), [0, 2]);
+    assert_eq!(set_aside(&items), [(1, "magic".to_owned())]);
+}
+
+#[test]
+fn a_batch_holds_few_letters() {
+    let partition = partition_with(&vec![b"junk".to_vec(); 9]);
+    let limits = BatchLimits { records: 100, ..LIMITS };
+    assert_eq!(
+        partition.batch(Room { records: 100, ..ROOM }, &limits).unwrap().count,
+        LETTERS_AT_ONCE
+    );
+}
+
+#[test]
+fn a_record_whose_schema_nobody_knows_is_set_aside_and_the_others_come_after_it() {
+    let mut values = good(2);
+    values[0] = value(0, 99);
+    let mut partition = partition_with(&values);
+    partition.set_blocked_aside(Instant::now());
+    assert_eq!(set_aside(partition.items(2)), [(0, "unknown-schema-id".to_owned())]);
+    assert_eq!(offsets(partition.items(2)), [1]);
 }
 
 #[test]
@@ -70,55 +94,53 @@ fn a_rest_never_exceeds_five_seconds() {
     assert_eq!(backoff(u32::MAX, 1.0), Duration::from_secs(5));
 }
 
-/// What the database would make of the batches: `None` where it refuses the batch.
-fn fold_until_still(partition: &mut Partition<DeviceEvent>, bad: Option<i64>) -> Vec<i64> {
+/// What the database would make of the batches: it refuses the bad record. Returns what is folded
+/// and what is set aside.
+fn fold_until_still(
+    partition: &mut Partition<DeviceEvent>,
+    bad: &[i64],
+) -> (Vec<i64>, Vec<(i64, String)>) {
     let now = Instant::now();
-    let mut folded = Vec::new();
+    let (mut folded, mut aside) = (Vec::new(), Vec::new());
     while partition.can_fold(now) {
-        let Part { count, moved } = partition.batch(10, &LIMITS).unwrap();
-        let offsets: Vec<i64> = partition.records(count).map(|r| r.position.offset).collect();
-        if bad.is_some_and(|bad| offsets.contains(&bad)) {
+        let Part { count, moved, .. } = partition.batch(ROOM, &LIMITS).unwrap();
+        let events = offsets(partition.items(count));
+        if events.iter().any(|offset| bad.contains(offset)) {
             partition.narrow(count, &poison());
         } else {
-            partition.folded(count, &moved, now);
-            folded.extend(offsets);
+            let items = partition.folded(count, &moved, now);
+            aside.extend(set_aside(&items));
+            folded.extend(events);
         }
     }
-    folded
+    (folded, aside)
 }
 
 proptest! {
     #[test]
-    fn a_record_that_the_database_refuses_is_found_and_everything_before_it_folded(
+    fn records_that_the_database_refuses_are_set_aside_and_all_others_folded(
         count in 1i64..40,
-        bad in any::<prop::sample::Index>(),
+        bad in prop::collection::btree_set(0i64..40, 0..5),
     ) {
-        let bad = i64::try_from(bad.index(count as usize)).unwrap();
+        let bad: Vec<_> = bad.into_iter().filter(|bad| *bad < count).collect();
         let mut partition = partition_with(&good(count));
-        prop_assert_eq!(fold_until_still(&mut partition, Some(bad)), (0..bad).collect::<Vec<_>>());
-        prop_assert_eq!(halted_at(&partition), Some(bad));
+        let (folded, aside) = fold_until_still(&mut partition, &bad);
+        prop_assert_eq!(folded, (0..count).filter(|at| !bad.contains(at)).collect::<Vec<_>>());
+        let refused: Vec<_> = bad.iter().map(|at| (*at, "22P05".to_owned())).collect();
+        prop_assert_eq!(aside, refused);
     }
 
     #[test]
-    fn a_reused_id_is_halted_at_and_everything_before_it_folded(
+    fn a_record_that_is_blamed_by_name_is_set_aside_at_once(
         count in 1i64..40,
         bad in any::<prop::sample::Index>(),
     ) {
         let bad = i64::try_from(bad.index(count as usize)).unwrap();
         let mut partition = partition_with(&good(count));
-        let mut folded = Vec::new();
-        let now = Instant::now();
-        while partition.can_fold(now) {
-            let Part { count, moved } = partition.batch(10, &LIMITS).unwrap();
-            if (moved.advance.from..moved.advance.to).contains(&bad) {
-                partition.narrow_to(bad, "id-reused", "reused");
-            } else {
-                let records = partition.folded(count, &moved, now);
-                folded.extend(records.iter().map(|r| r.position.offset));
-            }
-        }
-        prop_assert_eq!(folded, (0..bad).collect::<Vec<_>>());
-        prop_assert_eq!(halted_at(&partition), Some(bad));
+        partition.blame(bad, &Failure::id_reused());
+        let (folded, aside) = fold_until_still(&mut partition, &[bad]);
+        prop_assert_eq!(folded, (0..count).filter(|at| *at != bad).collect::<Vec<_>>());
+        prop_assert_eq!(aside, vec![(bad, "id-reused".to_owned())]);
     }
 
     /// Whatever is delivered, folded or refused for a while, the feed has everything back in the
@@ -134,7 +156,7 @@ proptest! {
         feed.append(&mut all);
         let mut partition = Partition::new(feed.clone(), ledger);
         partition.take_arrivals(now);
-        let folded = fold_until_still(&mut partition, None);
+        let (folded, _) = fold_until_still(&mut partition, &[]);
         prop_assert_eq!(folded.len() as i64, (count - remembered.map_or(0, |o| o + 1)).max(0));
         prop_assert_eq!(feed.held(), (0, 0));
     }
@@ -143,7 +165,7 @@ proptest! {
     fn a_batch_keeps_its_limits_but_holds_at_least_one_record(count in 1i64..20, bytes in 1usize..400) {
         let partition = partition_with(&good(count));
         let limits = BatchLimits { bytes, ..LIMITS };
-        let taken = partition.batch(10, &limits).unwrap().count;
+        let taken = partition.batch(ROOM, &limits).unwrap().count;
         prop_assert!((1..=4).contains(&taken));
         let sizes: BTreeMap<_, _> = (0..count).map(|o| (o, value(o, SCHEMA_ID).len())).collect();
         let total: usize = sizes.values().take(taken).sum();

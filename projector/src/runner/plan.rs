@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::partition::Partition;
 use super::positions::Move;
 use super::{BatchLimits, Event};
+use crate::letters::brake::LETTERS_AT_ONCE;
 
 /// Batch ages after which records that wait are folded before full partitions.
 const OVERDUE: u32 = 8;
@@ -14,6 +15,8 @@ const OVERDUE: u32 = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) count: usize,
+    /// How many of them are to be set aside.
+    pub(super) letters: usize,
     pub(super) moved: Move,
 }
 
@@ -21,6 +24,13 @@ impl Part {
     pub(super) fn partition(&self) -> i32 {
         self.moved.partition
     }
+}
+
+/// What a batch has room for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    pub(super) records: usize,
+    pub(super) letters: usize,
 }
 
 /// What to do next.
@@ -56,7 +66,8 @@ pub(super) fn plan<E: Event>(
     let is_overdue = due.is_some_and(|due| due + limits.age * OVERDUE <= now);
     let single = ready.iter().find(|held| held.is_full(limits) || held.is_alone());
     if let Some(held) = single.filter(|_| !is_overdue) {
-        return Plan::Fold(held.batch(limits.records, limits).into_iter().collect());
+        let room = Room { records: limits.records, letters: LETTERS_AT_ONCE };
+        return Plan::Fold(held.batch(room, limits).into_iter().collect());
     }
     match due {
         Some(due) if due <= now => Plan::Fold(together(&social, limits)),
@@ -75,14 +86,12 @@ fn due(oldest: Option<Instant>, last: Last, limits: &BatchLimits, now: Instant) 
 
 /// As many of the partitions' records as one batch may hold.
 fn together<E: Event>(ready: &[&Partition<E>], limits: &BatchLimits) -> Vec<Part> {
-    let mut room = limits.records;
+    let mut room = Room { records: limits.records, letters: LETTERS_AT_ONCE };
     let mut parts = Vec::new();
     for held in ready {
-        if room == 0 {
-            break;
-        }
         if let Some(part) = held.batch(room, limits) {
-            room = room.saturating_sub(part.count);
+            room.records = room.records.saturating_sub(part.count);
+            room.letters = room.letters.saturating_sub(part.letters);
             parts.push(part);
         }
     }

@@ -7,20 +7,20 @@ use sqlx::PgConnection;
 
 /// Which positions a runner moves: one build of one projection over one life of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Scope {
-    pub(super) projection: &'static str,
-    pub(super) generation: i32,
-    pub(super) topic: String,
-    pub(super) epoch: i32,
+pub(crate) struct Scope {
+    pub(crate) projection: &'static str,
+    pub(crate) generation: i32,
+    pub(crate) topic: String,
+    pub(crate) epoch: i32,
     /// Who moves them, for operators.
-    pub(super) owner: String,
+    pub(crate) owner: String,
 }
 
 /// The move of one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Move {
-    pub(super) partition: i32,
-    pub(super) advance: Advance,
+pub(crate) struct Move {
+    pub(crate) partition: i32,
+    pub(crate) advance: Advance,
 }
 
 /// The generation that serves.
@@ -84,17 +84,27 @@ pub(super) async fn load(
         .collect())
 }
 
+/// What is known of a position that moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
+pub(super) struct Moved {
+    /// Streams of the partition that wait behind a letter.
+    pub(super) parked_keys: i32,
+    /// Offset of the newest letter, below 0 if there is none.
+    pub(super) last_letter: i64,
+    pub(super) partition: i32,
+}
+
 /// Moves positions from exactly where their records begin, locked in the order of partitions.
-/// Returns how many moved; fewer than asked means that the fence is lost.
+/// Returns those that moved; fewer than asked means that the fence is lost.
 pub(super) async fn advance(
     connection: &mut PgConnection,
     scope: &Scope,
     moves: &[Move],
-) -> Result<usize, sqlx::Error> {
+) -> Result<Vec<Moved>, sqlx::Error> {
     let column = |value: fn(&Move) -> i64| moves.iter().map(value).collect::<Vec<_>>();
     let partitions: Vec<i32> = moves.iter().map(|m| m.partition).collect();
     let last: Vec<Vec<u8>> = moves.iter().map(|m| m.advance.last.to_bytes().to_vec()).collect();
-    let moved = sqlx::query(
+    sqlx::query_as(
         "WITH batch AS (
              SELECT * FROM UNNEST($6::int[], $7::bigint[], $8::bigint[], $9::bytea[], $10::bigint[])
                  AS b(partition, floor, next_offset, last_record, log_time_ms)
@@ -108,7 +118,8 @@ pub(super) async fn advance(
              last_log_time = to_timestamp(b.log_time_ms / 1000.0)
          FROM batch b JOIN locked l USING (partition)
          WHERE p.projection = $1 AND p.generation = $2 AND p.topic = $3 AND p.epoch = $4
-           AND p.partition = b.partition AND p.next_offset = b.floor",
+           AND p.partition = b.partition AND p.next_offset = b.floor
+         RETURNING p.partition, p.parked_keys, p.last_letter",
     )
     .bind(scope.projection)
     .bind(scope.generation)
@@ -120,23 +131,36 @@ pub(super) async fn advance(
     .bind(column(|m| m.advance.to))
     .bind(last)
     .bind(column(|m| m.advance.last.timestamp_ms))
-    .execute(connection)
-    .await?;
-    Ok(usize::try_from(moved.rows_affected()).unwrap_or(usize::MAX))
+    .fetch_all(connection)
+    .await
+}
+
+/// Whether a generation is to be folded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum GenerationState {
+    Folded,
+    Retired,
+    /// The projection stopped itself, for this reason.
+    Braked(String),
 }
 
 /// Locks the generation's row against promotion until the transaction ends, and says whether the
 /// generation is still to be folded.
-pub(super) async fn generation_is_folded(
+pub(super) async fn generation_state(
     connection: &mut PgConnection,
     scope: &Scope,
-) -> Result<bool, sqlx::Error> {
-    let state: Option<String> = sqlx::query_scalar(
-        "SELECT state FROM generations WHERE projection = $1 AND generation = $2 FOR SHARE",
+) -> Result<GenerationState, sqlx::Error> {
+    let row: Option<(String, Option<String>)> = sqlx::query_as(
+        "SELECT state, brake FROM generations WHERE projection = $1 AND generation = $2 FOR SHARE",
     )
     .bind(scope.projection)
     .bind(scope.generation)
     .fetch_optional(connection)
     .await?;
-    Ok(state.is_some_and(|state| state != "retired"))
+    Ok(match row {
+        None => GenerationState::Retired,
+        Some((state, _)) if state == "retired" => GenerationState::Retired,
+        Some((_, Some(brake))) => GenerationState::Braked(brake),
+        Some((_, None)) => GenerationState::Folded,
+    })
 }

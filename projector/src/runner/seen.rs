@@ -19,13 +19,13 @@ use super::positions::Scope;
 pub(super) const REMEMBERED: chrono::TimeDelta = chrono::TimeDelta::days(7);
 
 /// A batch without what was seen before.
-pub(super) struct Distinct<'a, E> {
-    pub(super) events: Vec<&'a Recorded<E>>,
-    pub(super) duplicates: usize,
+pub(crate) struct Distinct<'a, E> {
+    pub(crate) events: Vec<&'a Recorded<E>>,
+    pub(crate) duplicates: usize,
 }
 
 /// Why a batch cannot be folded as it is.
-pub(super) enum SeenError {
+pub(crate) enum SeenError {
     Database(sqlx::Error),
     /// This record carries an identity whose first event had another body.
     IdReused {
@@ -42,7 +42,7 @@ impl From<sqlx::Error> for SeenError {
 
 /// Drops from a batch, which is in log order within each partition, every event whose identity was
 /// seen, and remembers the others.
-pub(super) async fn distinct<'a, E: Event>(
+pub(crate) async fn distinct<'a, E: Event>(
     connection: &mut PgConnection,
     scope: &Scope,
     batch: &[&'a Recorded<E>],

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 use event_schema::decode::{Decoder, KnownId};
 use event_schema::registry::Registry;
 use kafka_io::consumer::{Consumer, ConsumerConfig, PartitionCountError, partition_count};
+use kafka_io::record_reader::RecordReader;
 use read_models::database::SessionLimits;
 use read_models::deployment;
 use sqlx::PgPool;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Instant as Deadline, sleep, timeout, timeout_at};
 
 use super::decoding::{EventDecode, SharedDecoder};
@@ -21,9 +23,16 @@ use super::partition::backoff;
 use super::positions::{self, Scope};
 use super::progress::Progress;
 use super::{Projection, RunnerConfig, publish};
+use crate::letters::brake::Brake;
+use crate::letters::brake_keeper;
+use crate::letters::notices::Notices;
+use crate::letters::retry::Retry;
 
 /// Longest wait for the client to leave its group.
 const CLOSE: Duration = Duration::from_secs(5);
+
+/// Longest wait for records that are read again, inside a transaction of a lane.
+const READ_AGAIN: Duration = Duration::from_secs(3);
 
 /// A run that lasts longer failed for a reason of its own, not for that of the run before it.
 const A_GOOD_RUN: Duration = Duration::from_secs(30);
@@ -175,12 +184,10 @@ impl<P: Projection> Supervisor<P> {
             Err(error) => return Ended::Failed(error.to_string()),
         };
         let (lane_notices, lane_inbox) = mpsc::unbounded_channel();
-        let lanes = self.lanes(&scope, &decoder, lane_notices);
-        let publisher = tokio::spawn(publish::publish(
-            self.config.database.clone(),
-            scope.clone(),
-            self.progress.clone(),
-        ));
+        let brake = Arc::new(Brake::default());
+        let lanes = self.lanes(&scope, &decoder, &brake, lane_notices);
+        // Ended when dropped.
+        let _beside = self.beside(&pool, &scope, &decoder, &registry, brake);
         let mut group = Group::new(
             &self.config,
             &self.progress,
@@ -194,7 +201,6 @@ impl<P: Projection> Supervisor<P> {
             reason = group.run(group_inbox, lane_inbox) => Ended::Failed(reason),
         };
         end_lanes(group.into_lanes()).await;
-        publisher.abort();
         self.progress.released_all();
         let closed = tokio::task::spawn_blocking(move || consumer.stop());
         if timeout(CLOSE, closed).await.is_err() {
@@ -203,13 +209,46 @@ impl<P: Projection> Supervisor<P> {
         ended
     }
 
+    /// What goes on beside the lanes.
+    fn beside(
+        &self,
+        pool: &PgPool,
+        scope: &Arc<Scope>,
+        decoder: &SharedDecoder<P::Event>,
+        registry: &Arc<Registry>,
+        brake: Arc<Brake>,
+    ) -> JoinSet<()> {
+        let database = &self.config.database;
+        let mut beside = JoinSet::new();
+        beside.spawn(publish::publish(database.clone(), scope.clone(), self.progress.clone()));
+        beside.spawn(brake_keeper::keep(pool.clone(), scope.clone(), brake));
+        let retry = Retry {
+            projection: self.projection.clone(),
+            scope: scope.clone(),
+            decoder: decoder.clone(),
+            registry: registry.clone(),
+            database: database.clone(),
+        };
+        beside.spawn(retry.run());
+        let notices = Notices {
+            scope: scope.clone(),
+            database: database.clone(),
+            producer: self.config.notices.clone(),
+            topic: self.config.notices_topic.clone(),
+        };
+        beside.spawn(notices.publish());
+        beside
+    }
+
     fn lanes(
         &self,
         scope: &Arc<Scope>,
         decoder: &SharedDecoder<P::Event>,
+        brake: &Arc<Brake>,
         notices: mpsc::UnboundedSender<LaneNotice>,
     ) -> Vec<LaneHandle<P::Event>> {
         let processed = Arc::new(ProcessedLog::new(self.config.processed_lines_per_second));
+        let records = Arc::new(RecordReader::new(self.config.notices.kafka.clone(), READ_AGAIN));
         (0..self.config.lanes)
             .map(|lane| {
                 lane::start(LaneSetup {
@@ -221,6 +260,8 @@ impl<P: Projection> Supervisor<P> {
                     lock_timeout: self.config.lock_timeout,
                     batch: self.config.batch,
                     decoder: decoder.clone(),
+                    brake: brake.clone(),
+                    records: records.clone(),
                     progress: self.progress.clone(),
                     processed: processed.clone(),
                     notices: notices.clone(),

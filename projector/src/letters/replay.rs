@@ -1,0 +1,313 @@
+//! Folding letters again, with today's code, in one transaction with what becomes of them.
+//!
+//! Of a projection that keeps no order, one letter is replayed; of one that does, all letters of its
+//! stream, in log order, until one fails. A live lane that meets the stream meanwhile waits for the
+//! lock on it. A dry run is the same transaction rolled back. Nothing is written to event topics.
+
+mod letter;
+mod settle;
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+
+use event_schema::decode::{DecodeError, Decoder};
+use event_schema::registry::{FetchError, Registry};
+use futures_util::FutureExt as _;
+use serde_json::Value;
+use sqlx::{Connection as _, Executor as _, PgConnection};
+use uuid::Uuid;
+
+use super::LetterState;
+use super::occurrence::LetterTried;
+use crate::runner::{Failure, FailureClass, Late, Order, Projection, Scope, seen};
+use letter::{Place, Stored};
+
+/// Letters that one replay takes at most; the rest of a stream is taken by the next.
+pub const AT_ONCE: i64 = 500;
+
+/// Rows of a stream as people are shown them, by name.
+pub type Rows = BTreeMap<String, Value>;
+
+/// On whose behalf letters are replayed.
+#[derive(Debug, Clone, Copy)]
+pub enum By<'a> {
+    /// By themselves, because their time has come; others than those due are left alone.
+    Schedule,
+    /// For an operator, which leaves a line in the audit.
+    Operator {
+        /// Who.
+        who: &'a str,
+        /// Why, if it was said.
+        reason: Option<&'a str>,
+    },
+}
+
+/// Whether the replay has effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It has.
+    Commit,
+    /// It is rolled back: nothing changes, no try is counted, no audit is written.
+    DryRun,
+}
+
+/// What became of one letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was folded; see [`LetterState`].
+    Settled(LetterState),
+    /// It failed again.
+    Failed(Failure),
+    /// It was left alone.
+    Skipped(&'static str),
+}
+
+impl Outcome {
+    /// Stable name, for metrics, audit and scripts.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Settled(state) => state.as_str(),
+            Self::Failed(_) => "failed",
+            Self::Skipped(_) => "skipped",
+        }
+    }
+}
+
+/// One letter and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replayed {
+    /// The letter.
+    pub letter: Uuid,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What a replay did, or would do.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Report {
+    /// The letters, in log order.
+    pub letters: Vec<Replayed>,
+    /// Rows of the stream before.
+    pub before: Rows,
+    /// Rows of the stream after.
+    pub after: Rows,
+}
+
+/// Why a replay had no effect at all.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReplayError {
+    /// There is no such letter of this projection.
+    #[error("there is no letter {0} of this projection")]
+    Unknown(Uuid),
+    /// The build of the projection that the letter belongs to is not folded any more.
+    #[error("the letter belongs to a build of the projection that is retired")]
+    Retired,
+    /// Something else than the letter is at fault: try again later.
+    #[error("{0}")]
+    Failed(Failure),
+}
+
+/// What a replay needs.
+pub struct Replay<'a, P: Projection> {
+    /// The projection that failed.
+    pub projection: &'a P,
+    /// Reads its events.
+    pub decoder: &'a Decoder<P::Event>,
+    /// Asked what a schema id means that the decoder does not know.
+    pub registry: &'a Registry,
+}
+
+impl<P: Projection> Replay<'_, P> {
+    /// Replays the letter, or the stream it waits in. An error leaves everything as it was; after
+    /// one the connection is to be closed, unless the error is [`ReplayError::Unknown`] or
+    /// [`ReplayError::Retired`].
+    pub async fn letter(
+        &self,
+        connection: &mut PgConnection,
+        letter: Uuid,
+        by: By<'_>,
+        mode: Mode,
+    ) -> Result<Report, ReplayError> {
+        let place = letter::place(&mut *connection, letter)
+            .await
+            .map_err(failed("looking for a letter"))?
+            .filter(|place| place.projection == P::NAME)
+            .ok_or(ReplayError::Unknown(letter))?;
+        self.learn(&mut *connection, &place).await?;
+        connection.execute("BEGIN").await.map_err(failed("beginning a replay"))?;
+        let replayed = AssertUnwindSafe(self.within(&mut *connection, &place, by))
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_| Err(ReplayError::Failed(Failure::panicked())));
+        let end = if replayed.is_ok() && mode == Mode::Commit { "COMMIT" } else { "ROLLBACK" };
+        let ended = connection.execute(end).await.map_err(failed("ending a replay"));
+        let report = replayed?;
+        ended?;
+        if mode == Mode::Commit {
+            for Replayed { letter, outcome } in &report.letters {
+                let (letter, outcome) = (*letter, outcome.label());
+                LetterTried { projection: P::NAME, letter, outcome }.emit();
+            }
+        }
+        Ok(report)
+    }
+
+    /// Asks the registry for schemas that letters of the place carry and the decoder does not know.
+    /// A definite no is left to the attempt to say.
+    async fn learn(&self, connection: &mut PgConnection, place: &Place) -> Result<(), ReplayError> {
+        let values = letter::values(connection, place).await.map_err(failed("reading letters"))?;
+        for value in values {
+            let Err(DecodeError::UnknownSchemaId(id)) = self.decoder.decode(&value) else {
+                continue;
+            };
+            if let Err(FetchError::Unavailable { .. }) = self.decoder.learn(self.registry, id).await
+            {
+                return Err(ReplayError::Failed(Failure {
+                    class: FailureClass::Transient,
+                    code: "registry".to_owned(),
+                    message: format!("the registry does not say what schema id {id} means"),
+                }));
+            }
+        }
+        Ok(())
+    }
+
+    async fn within(
+        &self,
+        connection: &mut PgConnection,
+        place: &Place,
+        by: By<'_>,
+    ) -> Result<Report, ReplayError> {
+        let scope = place.scope(P::NAME);
+        let letters = letter::lock(&mut *connection, &scope, place, P::ORDER)
+            .await
+            .map_err(failed("locking letters"))?;
+        if !letter::generation_is_folded(&mut *connection, &scope)
+            .await
+            .map_err(failed("reading the generation"))?
+        {
+            return Err(ReplayError::Retired);
+        }
+        let before = self.rows(&mut *connection, &scope, place).await?;
+        let mut report = Report { before, ..Report::default() };
+        for stored in &letters {
+            let outcome = self.attempt(&mut *connection, &scope, stored, by).await?;
+            // Whatever comes after it in its stream may not overtake it.
+            let is_stuck = P::ORDER == Order::Sequenced && !matches!(outcome, Outcome::Settled(_));
+            settle::settle(&mut *connection, &scope, stored, &outcome, by)
+                .await
+                .map_err(failed("settling a letter"))?;
+            report.letters.push(Replayed { letter: stored.id, outcome });
+            if is_stuck {
+                break;
+            }
+        }
+        if P::ORDER == Order::Sequenced {
+            settle::unblock(&mut *connection, &scope, place)
+                .await
+                .map_err(failed("unblocking a stream"))?;
+        }
+        report.after = self.rows(connection, &scope, place).await?;
+        Ok(report)
+    }
+
+    async fn rows(
+        &self,
+        connection: &mut PgConnection,
+        scope: &Scope,
+        place: &Place,
+    ) -> Result<Rows, ReplayError> {
+        let Some(stream_id) = &place.stream_id else { return Ok(Rows::new()) };
+        self.projection
+            .rows(connection, scope.generation, stream_id)
+            .await
+            .map_err(failed("reading rows"))
+    }
+
+    /// Folds one letter, or leaves no trace of the attempt.
+    async fn attempt(
+        &self,
+        connection: &mut PgConnection,
+        scope: &Scope,
+        stored: &Stored,
+        by: By<'_>,
+    ) -> Result<Outcome, ReplayError> {
+        if let Some(reason) = stored.leave_alone(by) {
+            return Ok(Outcome::Skipped(reason));
+        }
+        let recorded = match stored.decode(self.decoder) {
+            Ok(recorded) => recorded,
+            Err(failure) if failure.class == FailureClass::Poison => {
+                return Ok(Outcome::Failed(failure));
+            }
+            Err(failure) => return Err(ReplayError::Failed(failure)),
+        };
+        let savepoint = failed("marking the letter");
+        connection.execute("SAVEPOINT letter").await.map_err(savepoint)?;
+        match self.fold(&mut *connection, scope, &recorded).await {
+            Ok(state) => {
+                let released = connection.execute("RELEASE SAVEPOINT letter").await;
+                released.map_err(failed("marking the letter"))?;
+                Ok(Outcome::Settled(state))
+            }
+            Err(failure) if matches!(failure.class, FailureClass::Poison | FailureClass::Bug) => {
+                let undone = connection.execute("ROLLBACK TO SAVEPOINT letter").await;
+                undone.map_err(failed("undoing an attempt"))?;
+                Ok(Outcome::Failed(failure))
+            }
+            Err(failure) => Err(ReplayError::Failed(failure)),
+        }
+    }
+
+    async fn fold(
+        &self,
+        connection: &mut PgConnection,
+        scope: &Scope,
+        recorded: &read_models::recorded::Recorded<P::Event>,
+    ) -> Result<LetterState, Failure> {
+        let distinct = seen::distinct(&mut *connection, scope, &[recorded]).await;
+        let distinct = distinct.map_err(|error| match error {
+            seen::SeenError::Database(error) => {
+                Failure::of_database(&error, "looking up seen events")
+            }
+            seen::SeenError::IdReused { .. } => Failure::id_reused(),
+        })?;
+        if distinct.events.is_empty() {
+            return Ok(LetterState::Duplicate);
+        }
+        let refused = |error| Failure::of_database(&error, "writing rows");
+        match P::ORDER {
+            Order::Sequenced => {
+                let folded = self.projection.fold(connection, scope.generation, &[recorded]).await;
+                folded.map_err(refused)?;
+                Ok(LetterState::Applied)
+            }
+            Order::Independent => {
+                let late = self.projection.fold_late(connection, scope.generation, recorded).await;
+                Ok(match late.map_err(refused)? {
+                    Late::Newest => LetterState::Applied,
+                    Late::Superseded => LetterState::Superseded,
+                })
+            }
+        }
+    }
+}
+
+fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> ReplayError {
+    move |error| ReplayError::Failed(Failure::of_database(&error, doing).without_record())
+}
+
+/// Writes down a try on schedule that took its whole transaction with it, such as a panic.
+pub(crate) async fn failed_on_schedule(
+    connection: &mut PgConnection,
+    letter: Uuid,
+    failure: &Failure,
+) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    let open = letter::due(&mut transaction, letter).await?;
+    if let Some(stored) = open {
+        let outcome = Outcome::Failed(failure.clone());
+        settle::noted(&mut transaction, &stored, &outcome, By::Schedule).await?;
+    }
+    transaction.commit().await
+}

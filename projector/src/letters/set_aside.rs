@@ -1,0 +1,72 @@
+//! A record that is to become a letter: plain data.
+
+use domain::Timestamp;
+use read_models::recorded::{LogPosition, Recorded};
+
+use crate::runner::{Event, Failure};
+
+/// A record that cannot be folded, by its coordinates; its bytes are read from the log again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SetAside {
+    pub(crate) partition: i32,
+    pub(crate) position: LogPosition,
+    pub(crate) log_time: Timestamp,
+    /// Whose it is, where the key is text that can be stored.
+    pub(crate) stream_id: Option<String>,
+    pub(crate) failure: Failure,
+}
+
+/// A record as it stands in line to be folded.
+#[derive(Debug)]
+pub(crate) enum Item<E> {
+    /// To be folded.
+    Event(Recorded<E>),
+    /// To be set aside.
+    SetAside(SetAside),
+}
+
+impl<E: Event> Item<E> {
+    /// The same record, found unfoldable.
+    pub(crate) fn blamed(self, failure: Failure) -> Self {
+        match self {
+            Self::Event(record) => {
+                let stream_id = storable(record.event.stream_id().as_bytes());
+                let Recorded { partition, position, log_time, .. } = record;
+                Self::SetAside(SetAside { partition, position, log_time, stream_id, failure })
+            }
+            aside @ Self::SetAside(_) => aside,
+        }
+    }
+
+    pub(crate) fn event(&self) -> Option<&Recorded<E>> {
+        match self {
+            Self::Event(record) => Some(record),
+            Self::SetAside(_) => None,
+        }
+    }
+
+    pub(crate) fn set_aside(&self) -> Option<&SetAside> {
+        match self {
+            Self::Event(_) => None,
+            Self::SetAside(aside) => Some(aside),
+        }
+    }
+}
+
+/// A key as text, if the database can hold it.
+pub(crate) fn storable(key: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(key).ok()?;
+    (!text.contains('\0')).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_the_database_cannot_hold_as_text_is_kept_as_bytes_alone() {
+        assert_eq!(storable(b"device-1"), Some("device-1".to_owned()));
+        assert_eq!(storable(b"a\0b"), None);
+        assert_eq!(storable(&[0xff]), None);
+    }
+}

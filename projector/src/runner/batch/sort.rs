@@ -1,0 +1,126 @@
+//! Which records of a batch are folded and which are set aside: plain data.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use kafka_io::record_reader::OwnedRecord;
+use read_models::recorded::Recorded;
+use uuid::Uuid;
+
+use crate::letters::LetterState;
+use crate::letters::set_aside::{Item, SetAside};
+use crate::letters::store::{NewLetter, Waiting};
+use crate::runner::{Event, Failure, FailureClass, Order};
+
+/// Streams that wait, with the letter they wait behind.
+pub(super) type Parked = BTreeMap<(i32, String), Uuid>;
+
+/// A batch, sorted.
+pub(super) struct Sorted<'a, E> {
+    /// To be folded, in log order.
+    pub(super) events: Vec<&'a Recorded<E>>,
+    /// To be set aside, in log order.
+    pub(super) asides: Vec<Aside<'a>>,
+}
+
+/// A record to be set aside, as a letter in a state.
+pub(super) struct Aside<'a> {
+    pub(super) id: Uuid,
+    pub(super) record: Cow<'a, SetAside>,
+    pub(super) state: LetterState,
+    /// The letter its stream waits behind, itself if it is the first.
+    head: Option<Uuid>,
+}
+
+impl Aside<'_> {
+    pub(super) fn letter(&self, record: OwnedRecord) -> NewLetter<'_> {
+        NewLetter { id: self.id, aside: &self.record, state: self.state, record }
+    }
+}
+
+/// Sorts a batch that is in log order within each partition. Records that are letters already are
+/// left out; of a projection that keeps order, every record of a stream goes behind its letter.
+pub(super) fn sort<'a, E: Event>(
+    batch: &[&'a Item<E>],
+    order: Order,
+    known: &BTreeSet<(i32, i64)>,
+    mut parked: Parked,
+) -> Sorted<'a, E> {
+    let mut sorted = Sorted { events: Vec::with_capacity(batch.len()), asides: Vec::new() };
+    for item in batch.iter().copied().filter(|item| !known.contains(&place(item))) {
+        let stream = stream_of(item).map(|(partition, stream)| (partition, stream.to_owned()));
+        // A look-up for each record only where order is kept: elsewhere nothing is ever parked.
+        let head = match order {
+            Order::Independent => None,
+            Order::Sequenced => stream.as_ref().and_then(|stream| parked.get(stream)).copied(),
+        };
+        let id = Uuid::now_v7();
+        match (item, head) {
+            (Item::Event(record), None) => sorted.events.push(record),
+            (item, Some(head)) => sorted.asides.push(Aside {
+                id,
+                record: behind(item),
+                state: LetterState::Blocked,
+                head: Some(head),
+            }),
+            (Item::SetAside(aside), None) => {
+                let head = stream.filter(|_| order == Order::Sequenced).map(|stream| {
+                    parked.insert(stream, id);
+                    id
+                });
+                let (record, state) = (Cow::Borrowed(aside), LetterState::Retrying);
+                sorted.asides.push(Aside { id, record, state, head });
+            }
+        }
+    }
+    sorted
+}
+
+fn place<E>(item: &Item<E>) -> (i32, i64) {
+    match item {
+        Item::Event(record) => (record.partition, record.position.offset),
+        Item::SetAside(aside) => (aside.partition, aside.position.offset),
+    }
+}
+
+/// Whose a record is, where that is known.
+pub(super) fn stream_of<E: Event>(item: &Item<E>) -> Option<(i32, &str)> {
+    match item {
+        Item::Event(record) => Some((record.partition, record.event.stream_id())),
+        Item::SetAside(aside) => Some((aside.partition, aside.stream_id.as_deref()?)),
+    }
+}
+
+/// A record that waits behind a letter; one that is at fault itself says so when its turn comes.
+fn behind<E: Event>(item: &Item<E>) -> Cow<'_, SetAside> {
+    match item {
+        Item::SetAside(aside) => Cow::Borrowed(aside),
+        Item::Event(record) => Cow::Owned(SetAside {
+            partition: record.partition,
+            position: record.position,
+            log_time: record.log_time,
+            stream_id: Some(record.event.stream_id().to_owned()),
+            failure: Failure {
+                class: FailureClass::Poison,
+                code: "blocked".to_owned(),
+                message: "an earlier event of the stream could not be folded".to_owned(),
+            },
+        }),
+    }
+}
+
+/// What the letters add to the streams that wait.
+pub(super) fn waiting(asides: &[Aside<'_>]) -> BTreeMap<(i32, String), Waiting> {
+    let mut streams: BTreeMap<(i32, String), Waiting> = BTreeMap::new();
+    for aside in asides {
+        let (Some(head), Some(stream)) = (aside.head, &aside.record.stream_id) else { continue };
+        let stream = streams.entry((aside.record.partition, stream.clone())).or_insert(Waiting {
+            head,
+            letters: 0,
+            is_new: false,
+        });
+        stream.letters += 1;
+        stream.is_new |= head == aside.id;
+    }
+    streams
+}

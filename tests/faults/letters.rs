@@ -1,0 +1,196 @@
+//! Records that cannot be folded: each becomes a letter, and nothing else waits for it.
+
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, ensure};
+use sqlx::Executor as _;
+use test_support::{Log, Outgoing, World, a_report, eventually, eventually_within};
+
+/// A record that cannot be folded, and the stable name of the reason.
+pub(super) struct Poison {
+    pub(super) code: &'static str,
+    pub(super) record: Outgoing,
+}
+
+/// One record for every reason there is, but for an id reused.
+pub(super) fn poisons(log: &Log) -> Result<Vec<Poison>> {
+    let sound = log.record(&a_report("device-of-any"))?;
+    let value = sound.value.clone().context("an event without a value")?;
+    let spoiled =
+        |code, value: Option<Vec<u8>>| Poison { code, record: Outgoing { value, ..sound.clone() } };
+    let edited = |at: usize, byte: u8| {
+        let mut value = value.clone();
+        value[at] = byte;
+        Some(value)
+    };
+    let refused = log.record(&a_report("device-of-any").saying("not JSON"))?;
+    Ok(vec![
+        spoiled("no-value", None),
+        spoiled("empty", Some(Vec::new())),
+        spoiled("magic", edited(0, 7)),
+        spoiled("truncated", Some(value[..3].to_vec())),
+        // The first length of the datum becomes negative.
+        spoiled("malformed", edited(5, 0xff)),
+        spoiled("trailing-bytes", Some([&value[..], b"junk"].concat())),
+        spoiled("unknown-schema-id", Some([&[0, 0x7f, 0, 0, 1], &value[5..]].concat())),
+        Poison { code: "no-key", record: Outgoing { key: None, ..sound.clone() } },
+        Poison { code: "foreign-key", record: Outgoing { key: Some(b"other".to_vec()), ..sound } },
+        Poison { code: "22P02", record: refused },
+    ])
+}
+
+fn named(log: &Log, id: u128, body: u8) -> Result<Outgoing> {
+    log.record(&a_report("device-with-ids").named(id, body).saying(format!("{body}")))
+}
+
+#[tokio::test]
+async fn bad_records_among_many_good_ones_become_letters_and_the_good_ones_are_folded() -> Result<()>
+{
+    const GOOD: usize = 10_000;
+    let world = World::start("letters").await?;
+    let log = world.log()?;
+    let mut records: Vec<Outgoing> = (0..GOOD)
+        .map(|n| log.record(&a_report(&format!("device-{}", n % 700)).saying(n.to_string())))
+        .collect::<Result<_>>()?;
+    let headers = vec![
+        ("ce_id".to_owned(), b"1".to_vec()),
+        ("twice".to_owned(), b"a".to_vec()),
+        ("twice".to_owned(), vec![0xff, 0]),
+    ];
+    let poisons = poisons(&log)?;
+    for (n, poison) in poisons.iter().enumerate() {
+        let partition = Some(i32::try_from(n)?);
+        let record = Outgoing { partition, headers: headers.clone(), ..poison.record.clone() };
+        records.insert(400 + n * 800, record);
+    }
+    records.insert(100, named(&log, 1, 1)?);
+    records.insert(9_000, named(&log, 1, 2)?);
+    let bad = poisons.len() + 1;
+
+    let projector = world.projector()?.start().await?;
+    projector.ready().await?;
+    let arrived = Instant::now();
+    log.append_raw(records).await?;
+    world.level().await?;
+    println!("{GOOD} good events and {bad} bad ones took {:?}", arrived.elapsed());
+    let oracle = world.must_equal_the_log().await?;
+    let mut codes: Vec<_> = poisons.iter().map(|poison| poison.code).collect();
+    codes.push("id-reused");
+    codes.sort_unstable();
+    let mut found: Vec<_> = oracle.letters.values().map(String::as_str).collect();
+    found.sort_unstable();
+    ensure!(found == codes, "the records are not the poison they are meant to be: {found:?}");
+
+    // Parked after three more tries, each is told of once, as it was.
+    let letters = world.letters_in("parked", bad).await?;
+    ensure!(letters.len() == bad, "there are {} letters", letters.len());
+    for letter in &letters {
+        let place = (letter.partition, letter.log_offset);
+        ensure!(oracle.letters.get(&place) == Some(&letter.error_code), "{place:?}: {letter:?}");
+        ensure!(letter.error_class == "poison" && letter.attempts == 4, "{letter:?}");
+    }
+    let copies = eventually("every letter has a copy", async || {
+        let copies = world.copies()?.read().await?;
+        ensure!(copies.len() >= bad, "there are {}", copies.len());
+        Ok(copies)
+    })
+    .await?;
+    ensure!(copies.len() == bad, "there are {} copies of {bad} letters", copies.len());
+    let originals = log.read().await?;
+    for letter in &letters {
+        let id = letter.id.to_string().into_bytes();
+        let is_copy = |copy: &&test_support::LogRecord| {
+            copy.headers.contains(&("dlq_id".to_owned(), Some(id.clone())))
+        };
+        let copy = copies.iter().find(is_copy).context("a letter without a copy")?;
+        let original = originals
+            .iter()
+            .find(|record| {
+                (record.partition, record.offset) == (letter.partition, letter.log_offset)
+            })
+            .context("a letter without a record")?;
+        ensure!(copy.partition == original.partition, "the copy is in another partition");
+        ensure!((&copy.key, &copy.value) == (&original.key, &original.value), "bytes differ");
+        ensure!((&letter.key, &letter.value) == (&original.key, &original.value), "bytes differ");
+        ensure!(copy.headers[10..] == original.headers[..], "headers differ: {copy:?}");
+        let told = |name: &str| {
+            let header = copy.headers.iter().find(|(found, _)| found == name);
+            header.and_then(|(_, value)| String::from_utf8(value.clone()?).ok())
+        };
+        ensure!(told("dlq_partition") == Some(letter.partition.to_string()), "{copy:?}");
+        ensure!(told("dlq_offset") == Some(letter.log_offset.to_string()), "{copy:?}");
+        ensure!(told("dlq_attempts").as_deref() == Some("4"), "{copy:?}");
+    }
+    projector.ready().await
+}
+
+#[tokio::test]
+async fn where_nothing_can_be_folded_the_projection_stops_itself_and_goes_on_when_told()
+-> Result<()> {
+    let world = World::start("brake").await?;
+    let log = world.log()?;
+    let junk = (0..500).map(|n| Outgoing {
+        key: Some(format!("device-{n}").into_bytes()),
+        value: Some(b"junk".to_vec()),
+        ..Outgoing::default()
+    });
+    log.append_raw(junk.collect()).await?;
+    let projector = world.projector()?.start().await?;
+    projector.not_ready(&["brake", "keys failed with magic"]).await?;
+    let letters = world.letters().await?;
+    ensure!(letters.len() <= 20, "{} letters were written before the brake", letters.len());
+    ensure!(projector.get("/health/live").await?.status == 200, "the brake made the process die");
+    let braked = world.folded().await?;
+    log.append([a_report("device-behind")]).await?;
+    // Mended by taking the junk for known: what is left is moved past, as a fixed producer would.
+    let resume = "UPDATE generations SET brake = NULL, braked_at = NULL";
+    world.pool().execute(resume).await?;
+    eventually("it goes on", async || {
+        let folded = world.folded().await?;
+        ensure!(folded > braked, "it stands at {folded}");
+        Ok(())
+    })
+    .await?;
+    projector.not_ready(&["brake"]).await?;
+    ensure!(world.letters().await?.len() <= 40, "each brake lets few letters through");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_letter_whose_cause_goes_away_is_folded_by_itself_and_the_view_is_as_if_never()
+-> Result<()> {
+    let world = World::start("mended").await?;
+    let log = world.log()?;
+    let constrain =
+        "ALTER TABLE resource_rows ADD CONSTRAINT no_bad CHECK (payload::text <> '\"bad\"')";
+    world.pool().execute(constrain).await?;
+    let projector = world.projector()?.start().await?;
+    let say = |device: &str, payload: &str| a_report(device).saying(payload);
+    // The newest of its device, and one that a newer event has overtaken.
+    log.append([say("a", "1"), say("a", "\"bad\""), say("b", "\"bad\"")]).await?;
+    let letters = world.letters_in("retrying", 2).await?;
+    ensure!(letters.iter().all(|letter| letter.error_code == "23514"), "{letters:?}");
+    log.append([say("b", "2")]).await?;
+    world.level().await?;
+    ensure!(world.rows().await?["b"].version == 1, "the good event waited for the bad one");
+
+    world.pool().execute("ALTER TABLE resource_rows DROP CONSTRAINT no_bad").await?;
+    eventually_within(std::time::Duration::from_secs(20), "both are folded", async || {
+        let states: Vec<_> =
+            world.letters().await?.into_iter().map(|letter| letter.state).collect();
+        let mut sorted = states.clone();
+        sorted.sort();
+        ensure!(sorted == ["applied", "superseded"], "the letters are {states:?}");
+        Ok(())
+    })
+    .await?;
+    world.must_equal_the_log().await?;
+    // Folded from the beginning once more, nothing counts twice.
+    world.set_positions_back().await?;
+    // A position that was set back is noticed at the next record.
+    log.append([say("a", "3"), say("b", "3")]).await?;
+    world.level().await?;
+    world.must_equal_the_log().await?;
+    ensure!(world.copies()?.read().await?.is_empty(), "what was never parked was told of");
+    projector.ready().await
+}
