@@ -1,31 +1,161 @@
 //! The projections of this release, which fold letters again.
 
+use domain::device::DeviceEvent;
+use event_schema::decode::{Decoder, KnownId};
+use event_schema::registry::{Registry, RegistryConfig};
+use projector::letters::LetterState as Became;
+use projector::letters::replay::{self, By, Mode, Replay};
+use projector::resource::Resource;
+use projector::runner::{Failure, FailureClass, Projection};
+use read_models::deployment;
 use settings::{Prefix, Settings};
 use sqlx::PgConnection;
 
 use crate::audit::Actor;
+use crate::database::Database;
+use crate::diff::RowChange;
 use crate::letter::Letter;
-use crate::replay::{ReplayError, Replayed, Replays};
+use crate::replay::{Failed, Outcome, ReplayError, Replayed, Replays};
+use crate::trouble::told;
 
-/// Folds letters by the projection that failed on them.
-#[derive(Debug, Clone, Copy)]
-pub struct Projections;
+/// Folds letters by the projection that failed on them, as the projector of the same release does.
+pub struct Projections {
+    database: Database,
+    registry: RegistryConfig,
+    ready: Option<Ready>,
+}
+
+/// What is read once, before the first letter.
+struct Ready {
+    device: Decoder<DeviceEvent>,
+    registry: Registry,
+}
 
 impl Projections {
     /// Reads what folding needs; faults are noted in the settings.
-    pub fn from_settings(_settings: &mut Settings, _prefix: &Prefix) -> Self {
-        Self
+    pub fn from_settings(settings: &mut Settings, prefix: &Prefix) -> Self {
+        Self {
+            database: Database::from_settings(settings, prefix),
+            registry: RegistryConfig::from_settings(settings),
+            ready: None,
+        }
+    }
+
+    async fn ready(&mut self) -> Result<&Ready, ReplayError> {
+        let ready = match self.ready.take() {
+            Some(ready) => ready,
+            None => self.prepare().await?,
+        };
+        Ok(self.ready.insert(ready))
+    }
+
+    async fn prepare(&self) -> Result<Ready, ReplayError> {
+        event_schema::limit_allocations();
+        let registry = Registry::new(&self.registry)
+            .map_err(|error| unprepared("registry", error.to_string()))?;
+        let pool = self.database.pool();
+        let schemas = deployment::schemas(&pool)
+            .await
+            .map_err(|error| unprepared("schema-ids", told(&error)))?;
+        pool.close().await;
+        let known = schemas.into_iter().map(|schema| KnownId {
+            schema_id: schema.schema_id,
+            record_name: schema.record_name,
+            version: schema.version,
+        });
+        Ok(Ready { device: Decoder::new(known), registry })
     }
 }
 
 impl Replays for Projections {
     async fn replay(
         &mut self,
-        _connection: &mut PgConnection,
+        connection: &mut PgConnection,
         letter: &Letter,
-        _actor: Actor<'_>,
-        _dry_run: bool,
+        actor: Actor<'_>,
+        dry_run: bool,
     ) -> Result<Replayed, ReplayError> {
-        Err(ReplayError::Refused(format!("this release cannot fold {}", letter.projection)))
+        let by = By::Operator { who: actor.who, reason: actor.reason };
+        let mode = if dry_run { Mode::DryRun } else { Mode::Commit };
+        let Ready { device, registry } = self.ready().await?;
+        let replayed = match letter.projection.as_str() {
+            Resource::NAME => {
+                let replay = Replay { projection: &Resource, decoder: device, registry };
+                replay.letter(connection, letter.id, by, mode).await
+            }
+            other => {
+                return Err(ReplayError::Refused(format!(
+                    "this release has no projection {other}"
+                )));
+            }
+        };
+        replayed.map(taken).map_err(not_taken)
+    }
+}
+
+fn taken(report: replay::Report) -> Replayed {
+    let rows = RowChange::between(&report.before, &report.after);
+    let letters =
+        report.letters.into_iter().map(|replayed| (replayed.letter, outcome(replayed.outcome)));
+    Replayed { letters: letters.collect(), rows }
+}
+
+fn outcome(outcome: replay::Outcome) -> Outcome {
+    match outcome {
+        replay::Outcome::Settled(Became::Applied) => Outcome::Applied,
+        replay::Outcome::Settled(Became::Superseded) => Outcome::Superseded,
+        replay::Outcome::Settled(Became::Duplicate) => Outcome::Duplicate,
+        replay::Outcome::Settled(other) => Outcome::Skipped(format!("it is {}", other.as_str())),
+        replay::Outcome::Failed(failure) => Outcome::Failed(failed(failure)),
+        replay::Outcome::Skipped(reason) => Outcome::Skipped(reason.to_owned()),
+    }
+}
+
+fn not_taken(error: replay::ReplayError) -> ReplayError {
+    match error {
+        replay::ReplayError::Unknown(_) | replay::ReplayError::Retired => {
+            ReplayError::Refused(error.to_string())
+        }
+        replay::ReplayError::Failed(failure) => match failure.class {
+            FailureClass::Transient | FailureClass::DeployFault => {
+                ReplayError::Unreachable(failed(failure))
+            }
+            FailureClass::Contention | FailureClass::Poison | FailureClass::Bug => {
+                ReplayError::Failed(failed(failure))
+            }
+        },
+    }
+}
+
+fn failed(failure: Failure) -> Failed {
+    let Failure { class, code, message } = failure;
+    Failed { class: class.label().to_owned(), code, message }
+}
+
+fn unprepared(code: &str, message: String) -> ReplayError {
+    let class = FailureClass::DeployFault.label().to_owned();
+    ReplayError::Unreachable(Failed { class, code: code.to_owned(), message })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(class: FailureClass) -> replay::ReplayError {
+        replay::ReplayError::Failed(Failure {
+            class,
+            code: "55P03".to_owned(),
+            message: "the database refused while locking letters".to_owned(),
+        })
+    }
+
+    #[test]
+    fn what_every_replay_needs_ends_the_call_and_a_lock_only_the_letter() {
+        for class in [FailureClass::Transient, FailureClass::DeployFault] {
+            assert!(matches!(not_taken(failure(class)), ReplayError::Unreachable(_)), "{class:?}");
+        }
+        for class in [FailureClass::Contention, FailureClass::Bug] {
+            assert!(matches!(not_taken(failure(class)), ReplayError::Failed(_)), "{class:?}");
+        }
     }
 }

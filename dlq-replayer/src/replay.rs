@@ -79,9 +79,9 @@ pub enum ReplayError {
     /// The letter cannot be replayed as things are.
     #[error("{0}")]
     Refused(String),
-    /// Somebody else works on the same rows: this letter can be tried again.
+    /// The attempt failed as a whole, say because somebody else holds a lock; others may succeed.
     #[error("{0}")]
-    Contention(Failed),
+    Failed(Failed),
     /// Something that every replay needs is missing; the others would fail alike.
     #[error("{0}")]
     Unreachable(Failed),
@@ -236,7 +236,7 @@ impl<R: Replays> Session<'_, R> {
         drop(connection);
         let outcome = match &error {
             ReplayError::Refused(reason) => Outcome::Skipped(reason.clone()),
-            ReplayError::Contention(failed) | ReplayError::Unreachable(failed) => {
+            ReplayError::Failed(failed) | ReplayError::Unreachable(failed) => {
                 Outcome::Failed(failed.clone())
             }
         };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use dlq_replayer::{Call, Console, Exit, Projections, Replays};
+use domain::device::{Dedupe, DeviceEventReported, DeviceId};
 use serde_json::Value;
 use settings::{Prefix, Settings};
 use sqlx::PgPool;
@@ -165,6 +166,35 @@ impl Desk {
         .execute(self.pool())
         .await
         .unwrap();
+    }
+
+    /// The value of a record, as command-api would have written it.
+    pub(crate) async fn a_value(&self, device: &str, request_id: Uuid, payload: &str) -> Vec<u8> {
+        let written = event_schema::device::WRITTEN;
+        let id: i32 = sqlx::query_scalar(
+            "SELECT schema_id FROM schema_ids WHERE record_name = $1 AND version = $2",
+        )
+        .bind(written.record_name())
+        .bind(written.version())
+        .fetch_one(self.pool())
+        .await
+        .unwrap();
+        let event = DeviceEventReported {
+            device_id: DeviceId::from_log(device.to_owned()),
+            request_id,
+            dedupe: Dedupe::None,
+            body_hash: None,
+            occurred_at: None,
+            payload: payload.to_owned(),
+        };
+        event_schema::device::encode(&event, id.cast_unsigned()).unwrap()
+    }
+
+    /// A parked letter of a record that can be folded.
+    pub(crate) async fn given_foldable(&self, device: &'static str, offset: i64) -> Uuid {
+        let payload = format!(r#"{{"n":{offset}}}"#);
+        let value = Some(self.a_value(device, Uuid::now_v7(), &payload).await);
+        self.given(Given { value, ..a_letter(device, offset) }).await
     }
 
     fn call(&self, arguments: &[&str]) -> Call {

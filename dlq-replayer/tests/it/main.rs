@@ -4,6 +4,7 @@
 
 mod desk;
 mod discard;
+mod folding;
 mod list;
 mod replay;
 mod resume;

@@ -1,36 +1,14 @@
 //! What `show` shows, and what it masks.
 
 use dlq_replayer::Exit;
-use domain::device::{Dedupe, DeviceEventReported, DeviceId};
 use uuid::Uuid;
 
 use crate::desk::{Desk, Given, a_letter, contents};
 
-async fn a_value(desk: &Desk) -> Vec<u8> {
-    let written = event_schema::device::WRITTEN;
-    let id: i32 = sqlx::query_scalar(
-        "SELECT schema_id FROM schema_ids WHERE record_name = $1 AND version = $2",
-    )
-    .bind(written.record_name())
-    .bind(written.version())
-    .fetch_one(desk.pool())
-    .await
-    .unwrap();
-    let event = DeviceEventReported {
-        device_id: DeviceId::from_log("dev-1".to_owned()),
-        request_id: Uuid::from_u128(5),
-        dedupe: Dedupe::None,
-        body_hash: None,
-        occurred_at: None,
-        payload: r#"{"name":"Ann"}"#.to_owned(),
-    };
-    event_schema::device::encode(&event, id.cast_unsigned()).unwrap()
-}
-
 #[tokio::test]
 async fn a_letter_is_shown_with_its_event_and_its_history() {
     let desk = Desk::start("show").await;
-    let value = Some(a_value(&desk).await);
+    let value = Some(desk.a_value("dev-1", Uuid::from_u128(5), r#"{"name":"Ann"}"#).await);
     let letter = desk.given(Given { value, ..a_letter("dev-1", 7) }).await;
     let id = letter.to_string();
     desk.calls(&["discard", &id, "--reason", "vendor test", "--yes"]).await;
@@ -53,7 +31,7 @@ async fn a_letter_is_shown_with_its_event_and_its_history() {
 #[tokio::test]
 async fn persons_data_is_masked_until_it_is_asked_for() {
     let desk = Desk::start("show-masks").await;
-    let value = Some(a_value(&desk).await);
+    let value = Some(desk.a_value("dev-1", Uuid::from_u128(5), r#"{"name":"Ann"}"#).await);
     let event = desk.given(Given { value, ..a_letter("dev-1", 7) }).await.to_string();
     let bytes = desk
         .given(Given {
