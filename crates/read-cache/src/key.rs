@@ -24,7 +24,8 @@ impl Keys {
 
     /// The trust key of a projection's partition.
     pub fn trust(&self, projection: &str, partition: i32) -> TrustKey {
-        TrustKey(format!("{}live:{projection}:{partition}", self.prefix))
+        let of = |what| format!("{}{what}:{projection}:{partition}", self.prefix);
+        TrustKey { live: of("live"), mark: of("mark") }
     }
 }
 
@@ -34,7 +35,10 @@ pub struct CacheKey(String);
 
 /// A key that holds the cache generation of a partition, while somebody vouches for it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TrustKey(String);
+pub struct TrustKey {
+    live: String,
+    mark: String,
+}
 
 impl CacheKey {
     /// As Redis knows it.
@@ -46,13 +50,18 @@ impl CacheKey {
 impl TrustKey {
     /// As Redis knows it.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.live
+    }
+
+    /// The key beside it that tells whether Redis was emptied.
+    pub fn mark(&self) -> &str {
+        &self.mark
     }
 }
 
 impl fmt::Display for TrustKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.live)
     }
 }
 
@@ -65,6 +74,7 @@ mod tests {
         let keys = Keys::new(&Prefix::default());
         assert_eq!(keys.of("resource", "device-1").as_str(), "resource:device-1");
         assert_eq!(keys.trust("resource", 3).as_str(), "live:resource:3");
+        assert_eq!(keys.trust("resource", 3).mark(), "mark:resource:3");
         let keys = Keys::new(&Prefix::parse("acme").unwrap());
         assert_eq!(keys.of("resource", "device-1").as_str(), "acme:resource:device-1");
         assert_eq!(keys.trust("resource", 3).as_str(), "acme:live:resource:3");

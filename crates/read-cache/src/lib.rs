@@ -11,6 +11,8 @@
 //!   [`ReadThrough`]).
 //! - A writer that cannot reach Redis waits until the trust key must have lapsed ([`TrustClock`]), and
 //!   raises the cache generation with its commit: what stands in Redis is not trusted any more.
+//! - A cache generation is agreed with one Redis, its [`Home`], which stands beside it in Postgres.
+//!   Another Redis, or the same after it was emptied, is given no trust until the generation is raised.
 //!
 //! Redis holds nothing that cannot be lost. The times are in [`times`]; they hang together.
 //!
@@ -29,6 +31,7 @@
 mod breaker;
 mod config;
 mod flight;
+mod home;
 mod key;
 mod outcome;
 mod read_through;
@@ -42,11 +45,12 @@ mod writer;
 
 pub use breaker::{Breaker, BreakerCounts, BreakerState};
 pub use config::CacheConfig;
+pub use home::{Home, Identity, NotAHome};
 pub use key::{CacheKey, Keys, TrustKey};
 pub use outcome::{Forward, Outcome};
 pub use read_through::{Answer, Entry, ReadThrough, Row};
 pub use reader::{Lease, Leased, Read, Reader, ReaderCounts};
-pub use redis::{CallError, Identity};
+pub use redis::CallError;
 pub use trust_clock::{TrustClock, WithoutRedis};
 pub use value::{BatchId, Body, CacheGeneration, LeaseId, State};
 pub use writer::{IdentityChanges, RenewError, Renewed, Tombstones, Trust, Writer};

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::config::CacheConfig;
+use crate::home::Identity;
 use crate::script::Script;
 
 /// Calls that may wait to be sent.
@@ -51,15 +52,6 @@ pub enum CallError {
     /// It was executed, and the answer is not one that we understand.
     #[error("Redis answers what was not asked")]
     Unexpected,
-}
-
-/// Which Redis it is. Another one, or the same with other data, may hold bodies that were replaced.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// Changes with every start of the server.
-    pub run_id: String,
-    /// Changes when the server's data becomes the continuation of another server's.
-    pub replication_id: String,
 }
 
 /// What Redis says of itself.

@@ -35,6 +35,7 @@ scripts! {
     FILL = "fill.lua",
     GIVE_BACK = "give_back.lua",
     CLOCK = "clock.lua",
+    MARK = "mark.lua",
     RENEW = "renew.lua"
 }
 

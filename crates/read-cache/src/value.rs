@@ -60,7 +60,7 @@ macro_rules! unique_id {
 }
 
 unique_id! {
-    /// Who set a tombstone: one attempt to commit one batch. A new attempt takes a new one.
+    /// Who set a tombstone: one attempt to commit one batch.
     BatchId, "tombstone"
 }
 unique_id! {

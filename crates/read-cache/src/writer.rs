@@ -8,8 +8,9 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::config::CacheConfig;
+use crate::home::{Home, Identity};
 use crate::key::{CacheKey, TrustKey};
-use crate::redis::{CallError, Identity, Redis, Sample};
+use crate::redis::{CallError, Redis, Sample};
 use crate::script::Script;
 use crate::times::{TOMBSTONE, TRUST};
 use crate::value::{BatchId, Body, CacheGeneration};
@@ -41,6 +42,11 @@ impl Tombstones {
             .into_iter()
     }
 
+    /// The batch whose tombstones they are.
+    pub fn batch(&self) -> BatchId {
+        self.batch
+    }
+
     /// How many keys have a tombstone.
     pub fn len(&self) -> usize {
         self.keys.len()
@@ -52,13 +58,28 @@ impl Tombstones {
     }
 }
 
-/// What an owner vouches for: bodies of this generation.
+/// What an owner vouches for: bodies of this generation, in the Redis that it was agreed with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trust {
     /// The partition's trust key.
     pub key: TrustKey,
     /// The generation beside its position.
     pub generation: CacheGeneration,
+    /// The home beside it; `None` before the first.
+    pub home: Option<Home>,
+}
+
+impl Trust {
+    fn arguments(&self) -> [Bytes; 4] {
+        let home = self.home.clone();
+        let Home { identity: Identity { run_id, replication_id }, mark } =
+            home.unwrap_or_else(|| {
+                // No Redis has these.
+                let identity = Identity { run_id: String::new(), replication_id: String::new() };
+                Home { identity, mark: String::new() }
+            });
+        [millis(self.generation), run_id.into(), replication_id.into(), mark.into()]
+    }
 }
 
 /// A renewal that Redis has executed.
@@ -66,6 +87,9 @@ pub struct Trust {
 pub struct Renewed {
     /// Partitions that are trusted now.
     pub renewed: usize,
+    /// Those that have another home, or whose home was emptied: [`Writer::settle`], then raise their
+    /// generation beside the new home.
+    pub elsewhere: Vec<TrustKey>,
     /// Those where Redis holds a higher generation: somebody else owns them by now.
     pub superseded: Vec<TrustKey>,
 }
@@ -73,10 +97,6 @@ pub struct Renewed {
 /// Why trust was not renewed.
 #[derive(Debug, thiserror::Error)]
 pub enum RenewError<E> {
-    /// Redis is another one, or has other data, than the generations were agreed with. Each
-    /// partition's generation has to be raised before it is trusted there.
-    #[error("this is another Redis")]
-    AnotherRedis(Identity),
     /// It is not known who owns the partitions.
     #[error("confirming what is ours")]
     NotConfirmed(#[source] E),
@@ -124,12 +144,10 @@ impl Writer {
     /// commit has to end within [`crate::times::LONGEST_TRANSACTION`].
     ///
     /// # Errors
-    /// Some tombstones may have been set. They lapse; another attempt takes another [`BatchId`].
-    pub async fn before_commit(
-        &self,
-        keys: Vec<CacheKey>,
-        batch: BatchId,
-    ) -> Result<Tombstones, CallError> {
+    /// Some tombstones may have been set, or may yet be. They lapse. Another attempt is another batch:
+    /// it could not tell a late tombstone of the first one from its own.
+    pub async fn before_commit(&self, keys: Vec<CacheKey>) -> Result<Tombstones, CallError> {
+        let batch = BatchId::unique();
         let arguments = [Bytes::from(batch.text()), millis(TOMBSTONE.as_millis())];
         let mut hot = Vec::new();
         for (number, chunk) in keys.chunks(CHUNK_KEYS).enumerate() {
@@ -180,46 +198,57 @@ impl Writer {
         Ok(stand)
     }
 
+    /// Leaves a new mark in Redis for partitions of ours and tells their new home. Afterwards, and
+    /// not before, each one's generation is raised in Postgres, together with the home, in a
+    /// statement that confirms the owner. Nothing is trusted until a renewal that follows.
+    ///
+    /// # Errors
+    /// The mark may have been left: the home beside the positions is not theirs any more, and they
+    /// are to be settled again.
+    pub async fn settle(&self, partitions: &[TrustKey]) -> Result<Home, CallError> {
+        let mark = Home::unique_mark();
+        let names = partitions.iter().map(|key| key.mark().to_owned()).collect();
+        let told: Vec<String> =
+            self.redis.run(Script::MARK, names, vec![mark.clone().into()]).await?;
+        let [run_id, replication_id]: [String; 2] =
+            told.try_into().map_err(|_| CallError::Unexpected)?;
+        Ok(Home { identity: Identity { run_id, replication_id }, mark })
+    }
+
     /// Renews the trust in the bodies of partitions: asks Redis for its time, then asks `confirm`
-    /// which partitions are ours and with which generation, then lets the trust keys live until
-    /// [`TRUST`] after that time. So whatever holds this up, trust never outlives a successor's
+    /// which partitions are ours, with which generation and home, then lets the trust keys live
+    /// until [`TRUST`] after that time. So whatever holds this up, trust never outlives a successor's
     /// start by more than [`TRUST`].
     ///
     /// `confirm` gets a time after Redis told its own, for [`crate::TrustClock::renewal_begins`],
-    /// and asks Postgres. It leaves out what may not be renewed. `agreed` is the Redis that the
-    /// generations were agreed with: another one is given no trust. A generation is never lowered.
+    /// and asks Postgres. It leaves out what may not be renewed. Only the home is given trust, and a
+    /// generation is never lowered.
     ///
     /// # Errors
     /// Trust may have been renewed or not; it lapses at the time said above in either case.
     pub async fn renew<E>(
         &self,
-        agreed: &Identity,
         confirm: impl AsyncFnOnce(Instant) -> Result<Vec<Trust>, E>,
     ) -> Result<Renewed, RenewError<E>> {
         let sample = self.primary().await?;
-        let sampled = Instant::now();
-        if sample.identity != *agreed {
-            return Err(RenewError::AnotherRedis(sample.identity));
-        }
-        let ours = confirm(sampled).await.map_err(RenewError::NotConfirmed)?;
+        let ours = confirm(Instant::now()).await.map_err(RenewError::NotConfirmed)?;
         if ours.is_empty() {
             return Ok(Renewed::default());
         }
-        let lapses = u128::from(sample.time_ms) + TRUST.as_millis();
-        let mut arguments: Vec<Bytes> = vec![
-            agreed.run_id.clone().into(),
-            agreed.replication_id.clone().into(),
-            millis(lapses),
-        ];
-        arguments.extend(ours.iter().map(|trust| millis(trust.generation)));
-        let names = ours.iter().map(|trust| trust.key.as_str().to_owned()).collect();
-        let answer: Vec<usize> = self.redis.run(Script::RENEW, names, arguments).await?;
-        let Some((1, higher)) = answer.split_first() else {
-            return Err(RenewError::AnotherRedis(self.primary().await?.identity));
-        };
-        let at = |place: &usize| ours.get(place.checked_sub(1)?).map(|trust| trust.key.clone());
-        let superseded: Vec<_> = higher.iter().filter_map(at).collect();
-        Ok(Renewed { renewed: ours.len() - superseded.len(), superseded })
+        let mut arguments = vec![millis(u128::from(sample.time_ms) + TRUST.as_millis())];
+        arguments.extend(ours.iter().flat_map(Trust::arguments));
+        let names = ours.iter().flat_map(|trust| [trust.key.as_str(), trust.key.mark()]);
+        let names = names.map(str::to_owned).collect();
+        let answer: Vec<u8> = self.redis.run(Script::RENEW, names, arguments).await?;
+        let mut renewed = Renewed::default();
+        for (trust, answer) in ours.into_iter().zip(answer) {
+            match answer {
+                0 => renewed.renewed += 1,
+                1 => renewed.elsewhere.push(trust.key),
+                _ => renewed.superseded.push(trust.key),
+            }
+        }
+        Ok(renewed)
     }
 
     async fn primary(&self) -> Result<Sample, CallError> {

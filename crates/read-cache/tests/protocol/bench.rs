@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use bytes::Bytes;
 use read_cache::{
-    BatchId, Body, CacheConfig, CacheGeneration, CacheKey, Entry, Lease, Leased, Reader,
-    Tombstones, TrustKey, Writer,
+    Body, CacheConfig, CacheGeneration, CacheKey, Entry, Lease, Leased, Reader, Tombstones,
+    TrustKey, Writer,
 };
 use settings::Settings;
 use test_support::eventually;
@@ -113,7 +113,7 @@ impl Bench {
 
     pub(crate) async fn before(&self, keys: &[&CacheKey]) -> Tombstones {
         let keys = keys.iter().map(|&key| key.clone()).collect();
-        self.writer.before_commit(keys, BatchId::unique()).await.unwrap()
+        self.writer.before_commit(keys).await.unwrap()
     }
 
     /// Ends tombstones with bodies of this version for those of the keys that are hot.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
-use read_cache::{BatchId, Forward, Read};
+use read_cache::{Forward, Read};
 
 use crate::bench::{Bench, GENERATION, body, text};
 
@@ -116,7 +116,7 @@ async fn thousands_of_keys_go_in_chunks() -> Result<()> {
     for key in keys.iter().step_by(3) {
         bench.put(key, &text(3));
     }
-    let tombstones = bench.writer.before_commit(keys.clone(), BatchId::unique()).await?;
+    let tombstones = bench.writer.before_commit(keys.clone()).await?;
     assert_eq!(tombstones.len(), 2_500);
     let hot: Vec<_> = keys.iter().step_by(3).collect();
     assert_eq!(tombstones.hot().collect::<Vec<_>>(), hot);

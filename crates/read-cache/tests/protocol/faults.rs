@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use read_cache::{
-    BatchId, BreakerState, CallError, Forward, Leased, Read, Reader, RenewError, Trust, Writer,
+    BreakerState, CallError, Forward, Home, Leased, Read, Reader, Renewed, Trust, Writer,
 };
 use test_support::eventually;
 
@@ -63,7 +63,7 @@ async fn while_redis_is_frozen_reads_miss_in_time_and_writers_do_not_know() -> R
     let asked = Instant::now();
     let after = bench.writer.after_commit(tombstones, HashMap::new()).await;
     assert_eq!(after, Err(CallError::Unknown));
-    let before = bench.writer.before_commit(vec![bench.key(3)], BatchId::unique()).await;
+    let before = bench.writer.before_commit(vec![bench.key(3)]).await;
     assert_eq!(before.err(), Some(CallError::Unknown));
     assert!(asked.elapsed() < 2 * bench.config.write_timeout + SLACK, "{:?}", asked.elapsed());
     bench.server.thaw()?;
@@ -79,22 +79,28 @@ async fn while_redis_is_frozen_reads_miss_in_time_and_writers_do_not_know() -> R
 async fn when_redis_is_killed_reads_miss_in_time_and_writers_are_told() -> Result<()> {
     let mut bench = Bench::alone().await?;
     hot(&mut bench);
-    let agreed = bench.writer.identity().await?;
+    let home = bench.writer.settle(std::slice::from_ref(&bench.trust)).await?;
+    let agreed = home.identity.clone();
     let mut changes = bench.writer.identity_changes();
     assert_eq!(changes.next().await.context("no identity")?, agreed);
     bench.server.kill9()?;
     reads_miss_in_time(&bench).await;
-    let before = bench.writer.before_commit(vec![bench.key(1)], BatchId::unique()).await;
+    let before = bench.writer.before_commit(vec![bench.key(1)]).await;
     assert!(matches!(before, Err(CallError::NotSent | CallError::Unknown)));
 
     bench.server.start_again().await?;
     let told = tokio::time::timeout(Duration::from_secs(30), changes.next()).await;
     let now = told.context("nobody is told of another Redis")?.context("the writer is gone")?;
     assert_ne!(now, agreed);
-    let trust = vec![Trust { key: bench.trust.clone(), generation: GENERATION }];
-    let renewed = bench.writer.renew(&agreed, async |_| Ok::<_, Infallible>(trust.clone())).await;
-    assert!(matches!(renewed, Err(RenewError::AnotherRedis(other)) if other == now));
-    assert_eq!(bench.writer.renew(&now, async |_| Ok::<_, Infallible>(trust)).await?.renewed, 1);
+    let (key, generation) = (bench.trust.clone(), GENERATION);
+    let trust =
+        |home: &Home| vec![Trust { key: key.clone(), generation, home: Some(home.clone()) }];
+    let renew =
+        async |home: &Home| bench.writer.renew(async |_| Ok::<_, Infallible>(trust(home))).await;
+    assert_eq!(renew(&home).await?, Renewed { elsewhere: vec![key.clone()], ..Renewed::default() });
+    let home = bench.writer.settle(&[key.clone()]).await?;
+    assert_eq!(home.identity, now);
+    assert_eq!(renew(&home).await?.renewed, 1);
     bench.resp = bench.server.resp()?;
     hot(&mut bench);
     hits_again(&bench).await
@@ -109,7 +115,7 @@ async fn a_process_starts_while_redis_is_away_and_finds_it_later() -> Result<()>
     let key = config.keys.of("thing", "1");
     let trust = config.keys.trust("thing", 0);
     assert_eq!(reader.read(&key, &trust).await, Read::Miss(Forward::Bypass));
-    let before = writer.before_commit(vec![key.clone()], BatchId::unique()).await;
+    let before = writer.before_commit(vec![key.clone()]).await;
     assert_eq!(before.err(), Some(CallError::NotSent));
     server.start_again().await?;
     eventually("the writer finds it", async || Ok(writer.identity().await.map(drop)?)).await?;
@@ -124,7 +130,6 @@ async fn a_process_starts_while_redis_is_away_and_finds_it_later() -> Result<()>
 async fn a_redis_that_was_flushed_knows_nothing_and_a_script_is_told_again() -> Result<()> {
     let mut bench = Bench::alone().await?;
     hot(&mut bench);
-    let identity = bench.writer.identity().await?;
     let tombstones = bench.before(&[&bench.key(2)]).await;
     bench.resp.text(&["FLUSHALL"])?;
     let read = bench.reader.read(&bench.key(1), &bench.trust).await;
@@ -143,11 +148,11 @@ async fn a_redis_that_was_flushed_knows_nothing_and_a_script_is_told_again() -> 
     flush(&mut bench)?;
     assert_eq!(bench.after(tombstones, 4).await, 1);
     flush(&mut bench)?;
-    let trust = vec![Trust { key: bench.trust.clone(), generation: GENERATION }];
-    assert_eq!(
-        bench.writer.renew(&identity, async |_| Ok::<_, Infallible>(trust)).await?.renewed,
-        1
-    );
+    let home = bench.writer.settle(std::slice::from_ref(&bench.trust)).await?;
+    flush(&mut bench)?;
+    let trust = Trust { key: bench.trust.clone(), generation: GENERATION, home: Some(home) };
+    let renewed = bench.writer.renew(async |_| Ok::<_, Infallible>(vec![trust])).await?;
+    assert_eq!(renewed.renewed, 1);
     assert_eq!(bench.get(&key), Some(text(4)));
     Ok(())
 }
@@ -156,7 +161,7 @@ async fn a_redis_that_was_flushed_knows_nothing_and_a_script_is_told_again() -> 
 async fn a_redis_that_is_full_says_so() -> Result<()> {
     let mut bench = Bench::alone().await?;
     bench.resp.text(&["CONFIG", "SET", "maxmemory", "1"])?;
-    let before = bench.writer.before_commit(vec![bench.key(1)], BatchId::unique()).await;
+    let before = bench.writer.before_commit(vec![bench.key(1)]).await;
     assert_eq!(before.err(), Some(CallError::Refused { code: "OOM".to_owned() }));
     bench.resp.text(&["CONFIG", "SET", "maxmemory", "0"])?;
     assert_eq!(bench.before(&[&bench.key(1)]).await.len(), 1);
@@ -176,7 +181,7 @@ async fn a_replica_is_neither_read_nor_written() -> Result<()> {
     let refused = CallError::Refused { code: "READONLY".to_owned() };
     assert_eq!(writer.identity().await, Err(refused.clone()));
     let key = config.keys.of("thing", "1");
-    let before = writer.before_commit(vec![key.clone()], BatchId::unique()).await;
+    let before = writer.before_commit(vec![key.clone()]).await;
     assert_eq!(before.err(), Some(refused));
     let read = reader.read(&key, &config.keys.trust("thing", 0)).await;
     assert_eq!(read, Read::Miss(Forward::Bypass));

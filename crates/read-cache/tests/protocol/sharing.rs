@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Result, ensure};
-use read_cache::{Answer, BatchId, Forward, Outcome, ReadThrough, Row};
+use read_cache::{Answer, Forward, Outcome, ReadThrough, Row};
 use test_support::eventually;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -247,11 +247,10 @@ async fn while_a_commit_is_under_way_reads_load_and_do_not_fill() -> Result<()> 
     let mut bench = Bench::start().await?;
     bench.trusted(GENERATION);
     let (reads, table) = (reads(&bench), Table::new(3, 10));
-    let batch = BatchId::unique();
-    let tombstones = bench.writer.before_commit(vec![bench.key(1)], batch).await?;
+    let tombstones = bench.writer.before_commit(vec![bench.key(1)]).await?;
     let answer = reads.get(&bench.entry(1), || table.load()).await.unwrap();
     assert_eq!(answer.outcome.to_string(), "fwd=miss");
-    assert_eq!(bench.get(&bench.key(1)), Some(batch.text()));
+    assert_eq!(bench.get(&bench.key(1)), Some(tombstones.batch().text()));
     bench.writer.after_commit(tombstones, HashMap::new()).await?;
     Ok(())
 }
