@@ -127,15 +127,15 @@ impl Stack {
 
     /// The sourceable file of addresses, passwords and a token, relative to the checkout if it can.
     pub fn env_file(&self) -> PathBuf {
-        self.from_checkout(self.local.env())
+        self.below_checkout(self.local.env())
     }
 
     /// The operators' tool for dead letters, relative to the checkout if it can.
     pub(crate) fn replayer(&self) -> PathBuf {
-        self.from_checkout(self.local.bin().join(service::REPLAYER))
+        self.below_checkout(self.local.bin().join(service::REPLAYER))
     }
 
-    fn from_checkout(&self, path: PathBuf) -> PathBuf {
+    fn below_checkout(&self, path: PathBuf) -> PathBuf {
         path.strip_prefix(&self.local.checkout).map(Path::to_owned).unwrap_or(path)
     }
 
