@@ -81,6 +81,10 @@ impl State {
     pub(super) fn canonical(mut self, setting: &Setting) -> Self {
         self.bury_homes(setting);
         self.bury_cgs();
+        if !setting.cuts {
+            // Only a lane that may go without Redis asks how long ago it was.
+            self.lanes.iter_mut().for_each(|lane| lane.since = 0);
+        }
         if setting.readers > 1 {
             self.sort_readers();
         }
@@ -111,6 +115,10 @@ impl State {
 
     /// A server that is gone never comes back, nor does a mark; a copy serves as a new server.
     fn bury_homes(&mut self, setting: &Setting) {
+        let told_apart = [Mistake::ForgetServer, Mistake::NoMark, Mistake::MarkAfterRaise];
+        if !told_apart.iter().any(|mistake| setting.breaks(*mistake)) {
+            self.bury_elsewhere();
+        }
         let server = self.redis.server;
         let marks = [self.redis.mark, self.copy.and_then(|copy| copy.mark)];
         let bury = |home: &mut Home| {
@@ -132,6 +140,24 @@ impl State {
             Call::Renew { home, .. } => redis.is(*home) || unmarked && home.server == server,
             Call::Before { .. } | Call::After { .. } => true,
         });
+    }
+
+    /// Server and mark count together, and those of a copy never.
+    fn bury_elsewhere(&mut self) {
+        let redis = self.redis;
+        self.copy.iter_mut().for_each(|copy| copy.mark = None);
+        let named = self.lanes.iter_mut().filter_map(|lane| lane.marked.as_mut());
+        let mut is_named = false;
+        for home in named.chain([&mut self.position.home]) {
+            if redis.is(*home) {
+                is_named = true;
+            } else {
+                *home = Home { server: DEAD, mark: DEAD };
+            }
+        }
+        if !is_named {
+            self.redis.mark = None;
+        }
     }
 
     /// A cache generation that the trust key cannot have any more: neither it nor Postgres names it,

@@ -163,8 +163,10 @@ fn of_replay(setting: &Setting, state: &State, steps: &mut Vec<Step>) {
                 steps.push(Step::ReplayCommit);
             }
         }
+        // Letters are replayed key by key.
         None if room && state.promoting.is_none() => steps.extend(
-            batches(setting)
+            (0..setting.keys)
+                .map(|key| 1 << key)
                 .filter(|keys| state.may_lock(*keys, false, setting))
                 .map(Step::ReplayBegin),
         ),
