@@ -40,19 +40,33 @@ type Cuts = Vec<(usize, usize)>;
 /// Payload, version, offset.
 type Row = (String, i64, i64);
 
-/// The rows after folding the log in these batches, within a transaction that is rolled back.
+/// The rows after folding the log in these batches, within a transaction that is rolled back. The
+/// late events are letters: each is folded alone, after as many batches as it says, or at the end.
 async fn rows_of(
     world: &World,
     log: &[Recorded<DeviceEvent>],
     cuts: &Cuts,
+    late: &BTreeMap<usize, usize>,
 ) -> Result<Vec<(String, Row)>> {
     let mut transaction = world.pool().begin().await?;
-    let mut from = 0;
-    for (length, again) in cuts.iter().copied().chain([(log.len(), 0)]) {
+    let (mut from, mut reached) = (0, 0);
+    let mut letters: BTreeMap<usize, usize> =
+        late.iter().map(|(at, after)| (*at, *after)).filter(|(at, _)| *at < log.len()).collect();
+    let is_late = letters.clone();
+    for (number, (length, again)) in cuts.iter().copied().chain([(log.len(), 0)]).enumerate() {
         let to = (from + length).min(log.len());
-        let batch: Vec<_> = log[from..to].iter().collect();
+        let live = (from..to).filter(|at| !is_late.contains_key(at));
+        let batch: Vec<_> = live.map(|at| &log[at]).collect();
         Resource.fold(&mut transaction, 1, &batch).await?;
+        reached = reached.max(to);
+        let due = letters.extract_if(.., |at, after| *at < reached && *after <= number);
+        for (at, _) in due.collect::<Vec<_>>() {
+            Resource.fold_late(&mut transaction, 1, &log[at]).await?;
+        }
         from = to.saturating_sub(again);
+    }
+    for at in letters.into_keys().rev() {
+        Resource.fold_late(&mut transaction, 1, &log[at]).await?;
     }
     let rows = stored(&mut transaction).await?;
     transaction.rollback().await?;
@@ -82,15 +96,16 @@ fn expected(log: &[Recorded<DeviceEvent>]) -> Vec<(String, Row)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_fold_gives_equal_rows_under_any_split_and_redelivery() -> Result<()> {
+async fn the_fold_gives_equal_rows_under_any_split_redelivery_and_late_letters() -> Result<()> {
     let world = World::start("any_split").await?;
     let handle = tokio::runtime::Handle::current();
     let cuts = prop::collection::vec((0..10_usize, 0..8_usize), 0..12);
     tokio::task::block_in_place(|| {
         let mut runner =
             TestRunner::new(Config { cases: 128, failure_persistence: None, ..Config::default() });
-        runner.run(&(a_log(), cuts), |(log, cuts)| {
-            let rows = handle.block_on(rows_of(&world, &log, &cuts));
+        let late = prop::collection::btree_map(0..40_usize, 0..12_usize, 0..6);
+        runner.run(&(a_log(), cuts, late), |(log, cuts, late)| {
+            let rows = handle.block_on(rows_of(&world, &log, &cuts, &late));
             let rows = rows.map_err(|error| TestCaseError::fail(format!("{error:#}")))?;
             prop_assert_eq!(rows, expected(&log));
             Ok(())

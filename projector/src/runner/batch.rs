@@ -182,9 +182,21 @@ impl<P: Projection> Folding<'_, P> {
         }
         let mut found = BTreeMap::new();
         for (partition, offsets) in offsets {
-            let read = self.records.read(&self.scope.topic, partition, &offsets).await;
-            for record in read.map_err(|error| BatchError::Failed(not_read(&error)))? {
-                found.insert((partition, record.offset), record);
+            let mut left = &offsets[..];
+            // As many at a time as the reader holds at once.
+            let mut at_once = left.len();
+            while !left.is_empty() {
+                let (some, rest) = left.split_at(at_once.min(left.len()));
+                match self.records.read(&self.scope.topic, partition, some).await {
+                    Ok(records) => {
+                        found.extend(records.into_iter().map(|r| ((partition, r.offset), r)));
+                        left = rest;
+                    }
+                    Err(ReadRecordError::TooMuch { fits }) if fits < some.len() => {
+                        at_once = fits.max(1);
+                    }
+                    Err(error) => return Err(BatchError::Failed(not_read(&error))),
+                }
             }
         }
         let take = |aside: &Aside<'_>| {

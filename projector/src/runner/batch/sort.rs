@@ -124,3 +124,93 @@ pub(super) fn waiting(asides: &[Aside<'_>]) -> BTreeMap<(i32, String), Waiting> 
     }
     streams
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::Timestamp;
+    use domain::device::DeviceEvent;
+    use proptest::prelude::*;
+    use read_models::recorded::LogPosition;
+
+    use super::*;
+    use crate::runner::partition::samples::{SCHEMA_ID, decoder, value};
+
+    fn event(stream: u8, offset: i64) -> Item<DeviceEvent> {
+        let mut event = decoder().decode(&value(offset, SCHEMA_ID)).unwrap();
+        let DeviceEvent::Reported(reported) = &mut event;
+        reported.device_id = domain::device::DeviceId::from_log(format!("d{stream}"));
+        Item::Event(Recorded {
+            event,
+            partition: 0,
+            position: LogPosition { epoch: 1, offset },
+            log_time: Timestamp(offset),
+        })
+    }
+
+    /// A batch of streams and whether each record is bad.
+    fn batch(records: &[(u8, bool)]) -> Vec<Item<DeviceEvent>> {
+        let item = |(offset, (stream, is_bad)): (i64, &(u8, bool))| {
+            let item = event(*stream, offset);
+            if *is_bad { item.blamed(Failure::id_reused()) } else { item }
+        };
+        (0..).zip(records).map(item).collect()
+    }
+
+    fn records() -> impl Strategy<Value = Vec<(u8, bool)>> {
+        prop::collection::vec((0u8..4, prop::bool::weighted(0.2)), 0..40)
+    }
+
+    proptest! {
+        #[test]
+        fn every_record_is_folded_or_set_aside_and_never_both(
+            records in records(),
+            known in prop::collection::btree_set(0i64..40, 0..5),
+            is_sequenced: bool,
+        ) {
+            let items = batch(&records);
+            let order = if is_sequenced { Order::Sequenced } else { Order::Independent };
+            let known: BTreeSet<_> = known.into_iter().map(|offset| (0, offset)).collect();
+            let refs: Vec<_> = items.iter().collect();
+            let sorted = sort(&refs, order, &known, Parked::new());
+            let folded = sorted.events.iter().map(|record| record.position.offset);
+            let aside = sorted.asides.iter().map(|aside| aside.record.position.offset);
+            let mut all: Vec<_> =
+                folded.chain(aside).chain(known.iter().map(|(_, offset)| *offset)).collect();
+            all.retain(|offset| usize::try_from(*offset).is_ok_and(|at| at < records.len()));
+            all.sort_unstable();
+            prop_assert_eq!(all, (0..).take(records.len()).collect::<Vec<i64>>());
+        }
+
+        #[test]
+        fn of_a_stream_nothing_is_folded_behind_a_letter(records in records(), parked: bool) {
+            let items = batch(&records);
+            let head = Uuid::now_v7();
+            let before: Parked = parked.then(|| ((0, "d0".to_owned()), head)).into_iter().collect();
+            let refs: Vec<_> = items.iter().collect();
+            let sorted = sort(&refs, Order::Sequenced, &BTreeSet::new(), before);
+            for record in &sorted.events {
+                let stream = record.event.stream_id();
+                let is_behind = |aside: &&Aside<'_>| {
+                    aside.record.stream_id.as_deref() == Some(stream)
+                        && aside.record.position < record.position
+                };
+                prop_assert!(sorted.asides.iter().find(is_behind).is_none());
+                prop_assert!(!parked || stream != "d0");
+            }
+            let retrying = sorted.asides.iter().filter(|a| a.state == LetterState::Retrying);
+            let heads: Vec<_> = retrying.filter_map(|a| a.record.stream_id.clone()).collect();
+            let distinct: BTreeSet<_> = heads.iter().collect();
+            prop_assert_eq!(distinct.len(), heads.len(), "a stream has two heads");
+            let counted: i32 = waiting(&sorted.asides).values().map(|w| w.letters).sum();
+            prop_assert_eq!(counted as usize, sorted.asides.len());
+        }
+
+        #[test]
+        fn without_order_nobody_waits(records in records()) {
+            let items = batch(&records);
+            let refs: Vec<_> = items.iter().collect();
+            let sorted = sort(&refs, Order::Independent, &BTreeSet::new(), Parked::new());
+            prop_assert_eq!(sorted.asides.len(), records.iter().filter(|(_, bad)| *bad).count());
+        }
+    }
+}
