@@ -10,6 +10,7 @@ use crate::exit::Exit;
 use crate::letter::{Letter, Selected};
 use crate::state::LetterState;
 use crate::stream;
+use crate::table::count;
 use crate::trouble::{Trouble, told};
 
 /// What came of one letter.
@@ -84,7 +85,7 @@ fn question(selected: &Selected) -> String {
         matched if matched > letters => format!(" (of {matched} that match)"),
         _ => String::new(),
     };
-    format!("{letters} letters{of} will never be folded, also not by rebuilds. Discard them?")
+    format!("{}{of} will never be folded, also not by rebuilds. Discard?", count(letters, "letter"))
 }
 
 fn nothing(console: &mut Console<'_>, selected: &Selected, as_json: bool) -> Result<Exit, Trouble> {

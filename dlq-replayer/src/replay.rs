@@ -16,7 +16,7 @@ use crate::diff::RowChange;
 use crate::exit::Exit;
 use crate::letter::{Letter, Selected};
 use crate::rate::Rate;
-use crate::table::printable;
+use crate::table::{count, printable};
 use crate::trouble::Trouble;
 use report::Report;
 
@@ -176,7 +176,7 @@ fn question(selected: &Selected) -> String {
         matched if matched > letters => format!(" (of {matched} that match)"),
         _ => String::new(),
     };
-    format!("{letters} letters{of} of {keys} keys. Replay them?")
+    format!("{}{of} of {}. Replay?", count(letters, "letter"), count(keys, "key"))
 }
 
 /// Waits until so many letters may have been replayed.
@@ -287,7 +287,7 @@ mod tests {
         let letters =
             vec![a_letter(Some("a"), 0, 1), a_letter(Some("a"), 0, 2), a_letter(Some("b"), 0, 3)];
         let selected = Selected { letters, matched: 9, unknown: Vec::new() };
-        assert_eq!(question(&selected), "3 letters (of 9 that match) of 2 keys. Replay them?");
+        assert_eq!(question(&selected), "3 letters (of 9 that match) of 2 keys. Replay?");
     }
 
     #[tokio::test(start_paused = true)]

@@ -158,7 +158,7 @@ fn text(dossier: &Dossier, decoders: &Decoders, reveal: bool) -> Vec<String> {
     if let Some(waiting) = dossier.waiting {
         lines.push(String::new());
         lines.push(format!(
-            "its stream waits: {} letters, the first is {}",
+            "its stream waits: letters {}, the first is {}",
             waiting.letters, waiting.head
         ));
         lines.extend(dossier.behind.iter().map(|id| format!("  {id}")));
@@ -235,7 +235,7 @@ fn indented(columns: &[Column], rows: &[Vec<String>]) -> Vec<String> {
     if rows.is_empty() {
         return vec!["  (none)".to_owned()];
     }
-    table::lines(columns, rows).into_iter().map(|line| format!("  {line}")).collect()
+    table::indented(columns, rows)
 }
 
 fn document(dossier: &Dossier, decoders: &Decoders, reveal: bool) -> Value {

@@ -126,8 +126,7 @@ fn block(stats: &Stats, build: &Build) -> Vec<String> {
         rows if rows.is_empty() => lines.push("  no letters".to_owned()),
         rows => {
             let columns = ["STATE", "CLASS", "LETTERS", "OLDEST", "NEWEST"].map(Column::whole);
-            let table = table::lines(&columns, &rows);
-            lines.extend(table.into_iter().map(|line| format!("  {line}")));
+            lines.extend(table::indented(&columns, &rows));
         }
     }
     lines

@@ -31,14 +31,24 @@ impl Column {
 /// The lines of a table: titles, then rows, every line at most [`WIDTH`] characters where the whole
 /// columns allow it.
 pub(crate) fn lines(columns: &[Column], rows: &[Vec<String>]) -> Vec<String> {
+    lines_within(WIDTH, columns, rows)
+}
+
+/// The same below a heading, two characters to the right.
+pub(crate) fn indented(columns: &[Column], rows: &[Vec<String>]) -> Vec<String> {
+    let lines = lines_within(WIDTH - GAP, columns, rows);
+    lines.into_iter().map(|line| format!("{}{line}", " ".repeat(GAP))).collect()
+}
+
+fn lines_within(limit: usize, columns: &[Column], rows: &[Vec<String>]) -> Vec<String> {
     let rows: Vec<Vec<String>> =
         rows.iter().map(|row| row.iter().map(|cell| printable(cell)).collect()).collect();
     let titles: Vec<String> = columns.iter().map(|column| column.title.to_owned()).collect();
-    let widths = widths(columns, &titles, &rows);
+    let widths = widths(limit, columns, &titles, &rows);
     std::iter::once(&titles).chain(&rows).map(|row| line(row, &widths)).collect()
 }
 
-fn widths(columns: &[Column], titles: &[String], rows: &[Vec<String>]) -> Vec<usize> {
+fn widths(limit: usize, columns: &[Column], titles: &[String], rows: &[Vec<String>]) -> Vec<usize> {
     let width = |at: usize| {
         let cells = std::iter::once(titles).chain(rows.iter().map(Vec::as_slice));
         cells.filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max().unwrap_or(0)
@@ -54,7 +64,7 @@ fn widths(columns: &[Column], titles: &[String], rows: &[Vec<String>]) -> Vec<us
             .map(|(width, _)| width)
             .max();
         match widest {
-            Some(widest) if total > WIDTH => *widest -= 1,
+            Some(widest) if total > limit => *widest -= 1,
             _ => return widths,
         }
     }
@@ -68,6 +78,11 @@ fn line(row: &[String], widths: &[usize]) -> String {
     });
     let line = cells.collect::<Vec<_>>().join(&" ".repeat(GAP));
     line.trim_end().to_owned()
+}
+
+/// A number of things, in words for one and for more.
+pub(crate) fn count(number: usize, one: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
 }
 
 /// The text, or its beginning with an ellipsis where it is longer.
@@ -107,6 +122,8 @@ mod tests {
         let columns = [Column::whole("ID"), Column::cut("KEY"), Column::cut("MESSAGE")];
         let id = "0199aa00-0000-7000-8000-000000000001".to_owned();
         let rows = [vec![id.clone(), "k".repeat(80), "m".repeat(300)]];
+        let indented = indented(&columns, &rows);
+        assert!(indented.iter().all(|line| line.chars().count() <= WIDTH), "{indented:?}");
         let lines = lines(&columns, &rows);
         assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{lines:?}");
         assert!(lines[1].starts_with(&id));

@@ -107,7 +107,7 @@ async fn without_a_yes_nothing_is_done() {
     assert!(scripted.err.contains("--yes"), "{}", scripted.err);
     let typed = desk.types(&discard, "n\n").await;
     assert_eq!(typed.exit, Exit::Refused);
-    assert!(typed.err.starts_with("1 letters will never be folded"), "{}", typed.err);
+    assert!(typed.err.starts_with("1 letter will never be folded"), "{}", typed.err);
     assert_eq!(contents(&desk).await, before);
     assert_eq!(desk.types(&discard, "y\n").await.exit, Exit::Done);
 }

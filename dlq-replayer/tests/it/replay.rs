@@ -146,7 +146,7 @@ async fn without_a_yes_nothing_is_replayed() {
     let replays = Noted::default();
     let answer = desk.calls_with(&["replay", &id], replays.clone()).await;
     assert_eq!(answer.exit, Exit::Refused);
-    assert!(answer.err.contains("1 letters of 1 keys"), "{}", answer.err);
+    assert!(answer.err.contains("1 letter of 1 key"), "{}", answer.err);
     assert!(replays.asked().is_empty());
 }
 
