@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Outcome, Replayed, Terms};
+use super::{BEHIND_A_FAILURE, Outcome, Replayed, Terms};
 use crate::console::Console;
 use crate::diff::{self, RowChange};
 use crate::exit::Exit;
 use crate::letter::{Letter, Selected};
-use crate::table::printable;
+use crate::table::{count, printable};
 use crate::trouble::Trouble;
 
 /// What became of the letters so far.
@@ -90,7 +90,13 @@ impl<'a> Report<'a> {
 
     fn text(&self) -> Vec<String> {
         let mut lines = Vec::new();
+        let mut behind = 0;
         for (id, outcome) in &self.letters {
+            if is_behind(outcome) {
+                behind += 1;
+                continue;
+            }
+            lines.extend(left_alone(std::mem::take(&mut behind)));
             if self.shows_rows() || !outcome.is_settled() {
                 lines.push(self.line(*id, outcome));
             }
@@ -99,6 +105,7 @@ impl<'a> Report<'a> {
                 lines.extend(of_letter.flat_map(|(_, row)| diff::lines(row, self.terms.reveal)));
             }
         }
+        lines.extend(left_alone(behind));
         let unknown = self.selected.unknown.iter();
         lines.extend(unknown.map(|id| format!("{id}  there is no such letter")));
         lines.push(self.summary());
@@ -149,17 +156,17 @@ impl<'a> Report<'a> {
                 .collect()
         });
         let counts = self.counts();
-        let count = |label: &str| counts.get(label).copied().unwrap_or(0);
+        let of = |label: &str| counts.get(label).copied().unwrap_or(0);
         json!({
             "action": "replay",
             "dry_run": self.terms.dry_run,
             "matched": self.selected.matched,
             "selected": self.selected.letters.len(),
-            "applied": count("applied"),
-            "superseded": count("superseded"),
-            "duplicate": count("duplicate"),
-            "failed": count("failed"),
-            "skipped": count("skipped"),
+            "applied": of("applied"),
+            "superseded": of("superseded"),
+            "duplicate": of("duplicate"),
+            "failed": of("failed"),
+            "skipped": of("skipped"),
             "unknown": self.selected.unknown.iter().map(Uuid::to_string).collect::<Vec<_>>(),
             "letters": letters,
             "rows": rows,
@@ -187,6 +194,15 @@ impl<'a> Report<'a> {
             "reason": reason,
         })
     }
+}
+
+/// Whether the letter was left alone because of the one before it, which is told.
+fn is_behind(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Skipped(reason) if reason == BEHIND_A_FAILURE)
+}
+
+fn left_alone(letters: usize) -> Option<String> {
+    (letters > 0).then(|| format!("  {} of its key left alone", count(letters, "later letter")))
 }
 
 #[cfg(test)]
@@ -281,5 +297,20 @@ mod tests {
             report.text(),
             [format!("{}  failed, key a: {failure}", one.id), "1 failed".to_owned()]
         );
+    }
+    #[test]
+    fn those_behind_a_failure_are_told_in_one_line() {
+        let letters: Vec<Letter> = (1..=4).map(|offset| a_letter(Some("a"), 0, offset)).collect();
+        let selected = Selected { letters, matched: 4, unknown: Vec::new() };
+        let mut report = Report::new(&selected, terms(false));
+        let behind = || Outcome::Skipped(BEHIND_A_FAILURE.to_owned());
+        let outcomes = [failed(), behind(), behind(), failed()];
+        for (letter, outcome) in selected.letters.iter().zip(outcomes) {
+            report.add(letter.id, outcome);
+        }
+        let lines = report.text();
+        assert_eq!(lines.len(), 4, "{lines:?}");
+        assert_eq!(lines[1], "  2 later letters of its key left alone");
+        assert_eq!(lines[3], "2 failed, 2 skipped");
     }
 }
