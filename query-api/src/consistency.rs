@@ -1,5 +1,6 @@
 //! Reading one's writes: what a consistency token asks of a read, and what the answer says of it.
 
+mod letters;
 mod partitioner;
 
 use std::time::Duration;
@@ -16,6 +17,8 @@ use crate::positions::map::{LogPartition, Need};
 use crate::positions::{Positions, Unreached};
 use crate::prefer::{Handling, PREFERENCE_APPLIED, Prefer};
 use crate::refused::Refused;
+
+pub(crate) use letters::{OldestLetter, OpenLetters, Shown};
 
 /// The header of consistency tokens, in and out.
 pub(crate) const CONSISTENCY_TOKEN: HeaderName = HeaderName::from_static("consistency-token");
@@ -60,8 +63,9 @@ impl Consistency {
         Ok(Self { token: all, prefer: Prefer::from_headers(headers) })
     }
 
-    /// Waits until the view shows what the token asks for. Where it does not come so far, a strict
-    /// read is refused and a lenient one goes on.
+    /// Waits until the view's position is past what the token asks for. Where it does not come so
+    /// far, a strict read is refused and a lenient one goes on. What is set aside behind the
+    /// position is judged [afterwards](Settled::despite).
     pub(crate) async fn settle(
         self,
         positions: &Positions,
@@ -81,7 +85,15 @@ impl Consistency {
             (Err(unreached), _) => return Err(Refused::unreached(view.projection, unreached)),
         };
         let applied = applied(self.prefer, wait);
-        Ok(Settled { is_stale: age != Some(Duration::ZERO), token: Some(token), age, applied })
+        Ok(Settled {
+            is_stale: age != Some(Duration::ZERO),
+            token: Some(token),
+            needs,
+            handling: self.prefer.handling,
+            letters: Vec::new(),
+            age,
+            applied,
+        })
     }
 }
 
@@ -124,6 +136,11 @@ fn applied(prefer: Prefer, wait: Duration) -> Option<String> {
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Settled {
     token: Option<Token>,
+    /// What the token asks of the view.
+    needs: Vec<Need>,
+    handling: Option<Handling>,
+    /// What is set aside where the token looks.
+    letters: Vec<OpenLetters>,
     /// The view may lack what the token asks for.
     is_stale: bool,
     /// How old the view is, if it lacks something and that is known.
@@ -132,15 +149,21 @@ pub(crate) struct Settled {
 }
 
 impl Settled {
+    /// What the token asks of the view; nothing where there is none.
+    pub(crate) fn take_needs(&mut self) -> Vec<Need> {
+        std::mem::take(&mut self.needs)
+    }
+
     /// Tells the reader what it was shown: the preferences honoured, the age of what is stale, and a
     /// token by which no later read shows less. A stale answer's token promises no more than was
     /// shown.
     pub(crate) fn onto(
         self,
         mut response: Response,
-        shown: Option<Token>,
+        shown: Option<Shown>,
         key: &TokenKey,
     ) -> Response {
+        let shown = shown.and_then(|shown| self.promised(shown));
         let headers = response.headers_mut();
         if let Some(applied) = self.applied.and_then(|text| HeaderValue::from_str(&text).ok()) {
             headers.insert(PREFERENCE_APPLIED, applied);
@@ -167,14 +190,14 @@ impl Settled {
 }
 
 impl Positions {
-    /// The token of a row that was shown: the record it was folded from last. `None` while it is not
-    /// known how many partitions there are.
-    pub(crate) fn shown(&self, topic: &str, key: &str, last: LogPosition) -> Option<Token> {
+    /// The record that a row which is shown was folded from last. `None` while it is not known how
+    /// many partitions there are.
+    pub(crate) fn shown(&self, topic: &str, key: &str, last: LogPosition) -> Option<Shown> {
         let epoch = u32::try_from(last.epoch).ok()?;
         let offset = u64::try_from(last.offset).ok()?;
         let partitions = self.partitions(topic, epoch)?;
         let partition = partitioner::partition_of(key.as_bytes(), partitions);
-        Some(Token::of_record(topic, epoch, partition, offset))
+        Some(Shown { log: LogPartition { topic: topic.to_owned(), epoch, partition }, offset })
     }
 }
 

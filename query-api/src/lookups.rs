@@ -4,7 +4,6 @@
 //! asks for them with one statement: alone a read waits for nothing, and under load the cost of the
 //! round trip is shared. A read is asked for after it came, so it sees every commit before it.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,16 +17,18 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 /// Most keys in one statement.
 const MAX_KEYS: usize = 64;
 
-/// One kind of row and the statement that finds it.
+/// One kind of look-up and the statement that makes many of them at once.
 pub(crate) trait Lookup: Send + Sync + 'static {
-    /// The row.
-    type Row: Clone + Send + 'static;
+    /// What is looked for.
+    type Key: Send + Sync + 'static;
+    /// What is known of it, also where that is nothing.
+    type Found: Send + 'static;
 
-    /// The rows of those keys that have one.
+    /// What is known of each key, in their order, all as of one moment.
     fn find(
         connection: &mut PgConnection,
-        keys: &[String],
-    ) -> impl Future<Output = Result<HashMap<String, Self::Row>, sqlx::Error>> + Send;
+        keys: &[Self::Key],
+    ) -> impl Future<Output = Result<Vec<Self::Found>, sqlx::Error>> + Send;
 }
 
 /// How much is asked of the database at once.
@@ -54,16 +55,16 @@ pub(crate) enum LookupError {
 
 /// The front of the queue. Clones share it.
 pub(crate) struct Lookups<L: Lookup> {
-    queue: mpsc::Sender<Wanted<L::Row>>,
+    queue: mpsc::Sender<Wanted<L>>,
     timeout: Duration,
 }
 
-struct Wanted<R> {
-    key: String,
-    answer: oneshot::Sender<Result<Option<R>, LookupError>>,
+struct Wanted<L: Lookup> {
+    key: L::Key,
+    answer: oneshot::Sender<Result<L::Found, LookupError>>,
 }
 
-type Queue<R> = Arc<Mutex<mpsc::Receiver<Wanted<R>>>>;
+type Queue<L> = Arc<Mutex<mpsc::Receiver<Wanted<L>>>>;
 
 impl<L: Lookup> Clone for Lookups<L> {
     fn clone(&self) -> Self {
@@ -79,7 +80,7 @@ impl<L: Lookup> Lookups<L> {
         limits: LookupLimits,
     ) -> (Self, Vec<impl Future<Output = ()> + Send + use<L>>) {
         let (queue, wanted) = mpsc::channel(limits.queued);
-        let wanted: Queue<L::Row> = Arc::new(Mutex::new(wanted));
+        let wanted: Queue<L> = Arc::new(Mutex::new(wanted));
         let options = session(database, limits.timeout);
         let connections = (0..limits.connections)
             .map(|_| {
@@ -90,11 +91,11 @@ impl<L: Lookup> Lookups<L> {
         (Self { queue, timeout: limits.timeout }, connections)
     }
 
-    /// The row of this key, as of some moment after the call.
+    /// What is known of this key, as of some moment after the call.
     ///
     /// # Errors
     /// [`LookupError::Busy`] at once, [`LookupError::Unavailable`] at the latest after the time-out.
-    pub(crate) async fn find(&self, key: String) -> Result<Option<L::Row>, LookupError> {
+    pub(crate) async fn find(&self, key: L::Key) -> Result<L::Found, LookupError> {
         let (answer, answered) = oneshot::channel();
         self.queue.try_send(Wanted { key, answer }).map_err(|error| match error {
             TrySendError::Full(_) => LookupError::Busy,
@@ -130,7 +131,7 @@ struct Line {
 }
 
 impl Line {
-    async fn serve<L: Lookup>(mut self, queue: Queue<L::Row>, timeout: Duration) {
+    async fn serve<L: Lookup>(mut self, queue: Queue<L>, timeout: Duration) {
         let mut wanted = Vec::with_capacity(MAX_KEYS);
         while queue.lock().await.recv_many(&mut wanted, MAX_KEYS).await > 0 {
             // Who has gone away is not asked for.
@@ -138,30 +139,27 @@ impl Line {
             if wanted.is_empty() {
                 continue;
             }
-            let keys: Vec<String> = wanted.iter().map(|wanted| wanted.key.clone()).collect();
+            let (keys, answers): (Vec<_>, Vec<_>) =
+                wanted.drain(..).map(|Wanted { key, answer }| (key, answer)).unzip();
             let found = tokio::time::timeout(timeout, self.find_twice::<L>(&keys)).await;
             let found = found.unwrap_or_else(|_| {
                 // A statement that was given up may still run: its connection is of no more use.
                 self.connection = None;
                 Err(LookupError::Unavailable)
             });
-            for Wanted { key, answer } in wanted.drain(..) {
-                // Who has gone away meanwhile does not hear it.
-                let _ =
-                    answer.send(found.as_ref().map(|rows| rows.get(&key).cloned()).map_err(|e| *e));
-            }
+            tell(answers, found);
         }
     }
 
     /// A connection that was idle may have died unseen: what fails on it is tried on a new one.
     async fn find_twice<L: Lookup>(
         &mut self,
-        keys: &[String],
-    ) -> Result<HashMap<String, L::Row>, LookupError> {
+        keys: &[L::Key],
+    ) -> Result<Vec<L::Found>, LookupError> {
         if self.connection.is_some()
-            && let Ok(rows) = self.find::<L>(keys).await
+            && let Ok(found) = self.find::<L>(keys).await
         {
-            return Ok(rows);
+            return Ok(found);
         }
         self.find::<L>(keys).await.map_err(|error| {
             let error = &error as &(dyn std::error::Error + 'static);
@@ -170,18 +168,34 @@ impl Line {
         })
     }
 
-    async fn find<L: Lookup>(
-        &mut self,
-        keys: &[String],
-    ) -> Result<HashMap<String, L::Row>, sqlx::Error> {
+    async fn find<L: Lookup>(&mut self, keys: &[L::Key]) -> Result<Vec<L::Found>, sqlx::Error> {
         // Taken out while it is in use: an error or a drop on the way leaves none behind.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.options.connect().await?,
         };
-        let rows = L::find(&mut connection, keys).await?;
+        let found = L::find(&mut connection, keys).await?;
         self.connection = Some(connection);
-        Ok(rows)
+        Ok(found)
+    }
+}
+
+/// Tells each reader what was found for it. Who has gone away meanwhile does not hear it.
+fn tell<F>(
+    answers: Vec<oneshot::Sender<Result<F, LookupError>>>,
+    found: Result<Vec<F>, LookupError>,
+) {
+    match found {
+        Ok(found) => {
+            for (answer, found) in answers.into_iter().zip(found) {
+                let _ = answer.send(Ok(found));
+            }
+        }
+        Err(error) => {
+            for answer in answers {
+                let _ = answer.send(Err(error));
+            }
+        }
     }
 }
 
@@ -192,13 +206,11 @@ mod tests {
     struct Nothing;
 
     impl Lookup for Nothing {
-        type Row = ();
+        type Key = &'static str;
+        type Found = ();
 
-        async fn find(
-            _: &mut PgConnection,
-            _: &[String],
-        ) -> Result<HashMap<String, ()>, sqlx::Error> {
-            Ok(HashMap::new())
+        async fn find(_: &mut PgConnection, keys: &[&'static str]) -> Result<Vec<()>, sqlx::Error> {
+            Ok(vec![(); keys.len()])
         }
     }
 
@@ -215,9 +227,8 @@ mod tests {
     async fn a_read_past_the_queue_is_refused_at_once_and_one_in_it_at_its_time() {
         let (lookups, _connections_at_rest) = Lookups::<Nothing>::new(&no_database(), LIMITS);
         let began = tokio::time::Instant::now();
-        let (queued, refused) = tokio::join!(lookups.find("a".into()), async {
-            (lookups.find("b".into()).await, began.elapsed())
-        });
+        let (queued, refused) =
+            tokio::join!(lookups.find("a"), async { (lookups.find("b").await, began.elapsed()) });
         assert_eq!(refused, (Err(LookupError::Busy), Duration::ZERO));
         assert_eq!((queued, began.elapsed()), (Err(LookupError::Unavailable), LIMITS.timeout));
     }
@@ -227,7 +238,7 @@ mod tests {
         let (lookups, connections) = Lookups::<Nothing>::new(&no_database(), LIMITS);
         let tasks: Vec<_> = connections.into_iter().map(tokio::spawn).collect();
         let began = std::time::Instant::now();
-        assert_eq!(lookups.find("a".into()).await, Err(LookupError::Unavailable));
+        assert_eq!(lookups.find("a").await, Err(LookupError::Unavailable));
         assert!(began.elapsed() < LIMITS.timeout);
         drop(lookups);
         for task in tasks {

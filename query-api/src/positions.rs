@@ -55,6 +55,8 @@ pub(crate) enum Unreached {
         need: Need,
         /// Where the view stands; its age counted up to now.
         position: Position,
+        /// Why the projection stopped itself, if it did.
+        brake: Option<String>,
     },
     /// No topic has such a partition.
     NoSuchPartition(map::LogPartition),
@@ -119,9 +121,9 @@ impl Known {
             None => Ok(()),
             Some(_) if answered_at.elapsed() > FRESH => Err(Unreached::Unknown),
             Some(Shortfall::NoSuchPartition(log)) => Err(Unreached::NoSuchPartition(log)),
-            Some(Shortfall::Behind { need, position }) => {
+            Some(Shortfall::Behind { need, position, brake }) => {
                 let age = position.age.map(|age| age + answered_at.elapsed());
-                Err(Unreached::Behind { need, position: Position { age, ..position } })
+                Err(Unreached::Behind { need, position: Position { age, ..position }, brake })
             }
         }
     }

@@ -16,6 +16,12 @@ use crate::positions::map::{LogPartition, Need, Position};
 /// When a reader may come back after a refusal that passes.
 const SOON: Duration = Duration::from_secs(1);
 
+/// When a record may have been tried again that is set aside.
+const TRIED_AGAIN: Duration = Duration::from_secs(2);
+
+/// When somebody may have done something.
+const LATER: Duration = Duration::from_secs(30);
+
 /// Why a read is not answered.
 #[derive(Debug)]
 pub(crate) enum Refused {
@@ -31,6 +37,8 @@ pub(crate) struct ProjectionBehind {
     pub(crate) projection: &'static str,
     pub(crate) need: Need,
     pub(crate) position: Position,
+    /// Why the projection stopped itself, if it did. Counts and codes, never values.
+    pub(crate) brake: Option<String>,
 }
 
 impl From<Problem> for Refused {
@@ -65,8 +73,8 @@ impl Refused {
     /// Why the view of this projection does not show what the reader needs.
     pub(crate) fn unreached(projection: &'static str, unreached: Unreached) -> Self {
         match unreached {
-            Unreached::Behind { need, position } => {
-                Self::Behind(Box::new(ProjectionBehind { projection, need, position }))
+            Unreached::Behind { need, position, brake } => {
+                Self::Behind(Box::new(ProjectionBehind { projection, need, position, brake }))
             }
             Unreached::NoSuchPartition(log) => no_such_partition(&log).into(),
             Unreached::Unknown => {
@@ -81,6 +89,23 @@ impl Refused {
     }
 }
 
+impl Refused {
+    /// Records that the token asks for are set aside, the oldest of them in this state.
+    pub(crate) fn parked(lacking: u64, oldest_state: &str) -> Self {
+        let (what_next, wait) = match oldest_state {
+            "retrying" => ("is tried again by itself", TRIED_AGAIN),
+            "blocked" => ("waits behind an earlier one", LATER),
+            _ => ("waits for an operator", LATER),
+        };
+        let detail = format!(
+            "the view lacks {lacking} records of what the token asks for, which are set aside; the \
+             oldest is {oldest_state} and {what_next}: come back later, or send \
+             `Prefer: handling=lenient` for what there is"
+        );
+        Problem::new(ProblemType::ProjectionParked, detail).with_retry_after(wait).into()
+    }
+}
+
 fn no_such_partition(log: &LogPartition) -> Problem {
     let LogPartition { topic, epoch, partition } = log;
     let detail = format!(
@@ -89,7 +114,8 @@ fn no_such_partition(log: &LogPartition) -> Problem {
     Problem::new(ProblemType::InvalidConsistencyToken, detail)
 }
 
-/// The document of `projection-behind`: the usual members, then how far behind.
+/// The document of `projection-behind` and `projection-paused`: the usual members, then how far
+/// behind.
 #[derive(Serialize)]
 struct BehindBody<'a> {
     r#type: &'static str,
@@ -105,11 +131,34 @@ struct BehindBody<'a> {
     wanted: u64,
     /// Records from the view's position to the wanted one, that one included.
     behind: u64,
+    /// Why the projection stopped itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+}
+
+impl ProjectionBehind {
+    fn detail(&self, behind: u64) -> String {
+        let why = match &self.brake {
+            None => String::new(),
+            Some(reason) => format!(" and stands still until an operator lets it go on ({reason})"),
+        };
+        format!(
+            "the view lacks {behind} records of what the token asks for{why}; come back later, or \
+             send `Prefer: handling=lenient` for what there is"
+        )
+    }
+
+    fn come_back(&self) -> Duration {
+        if self.brake.is_some() { LATER } else { SOON }
+    }
 }
 
 impl IntoResponse for ProjectionBehind {
     fn into_response(self) -> Response {
-        let kind = ProblemType::ProjectionBehind;
+        let kind = match self.brake {
+            None => ProblemType::ProjectionBehind,
+            Some(_) => ProblemType::ProjectionPaused,
+        };
         let Need { log, offset } = &self.need;
         let position = self.position.next_offset;
         let behind = offset.saturating_add(1).saturating_sub(position);
@@ -117,23 +166,21 @@ impl IntoResponse for ProjectionBehind {
             r#type: kind.uri(),
             title: kind.title(),
             status: kind.status().as_u16(),
-            detail: format!(
-                "the view lacks {behind} records of what the token asks for; come back later, or \
-                 send `Prefer: handling=lenient` for what there is"
-            ),
+            detail: self.detail(behind),
             projection: self.projection,
             topic: &log.topic,
             partition: log.partition,
             position,
             wanted: *offset,
             behind,
+            reason: self.brake.as_deref(),
         };
         let body = serde_json::to_vec(&body).unwrap_or_default();
         let mut response = (kind.status(), body).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, MEDIA_TYPE);
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(RETRY_AFTER, HeaderValue::from(SOON.as_secs()));
+        headers.insert(RETRY_AFTER, HeaderValue::from(self.come_back().as_secs()));
         response.extensions_mut().insert(kind);
         response
     }
@@ -155,15 +202,39 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn a_view_that_is_behind_says_by_how_much() {
+    fn behind(brake: Option<&str>) -> ProjectionBehind {
         let log = LogPartition { topic: "events-input".into(), epoch: 1, partition: 7 };
-        let behind = ProjectionBehind {
+        ProjectionBehind {
             projection: "resource",
             need: Need { log, offset: 130 },
             position: Position { next_offset: 128, age: None },
-        };
-        let response = behind.into_response();
+            brake: brake.map(str::to_owned),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_view_that_stands_still_says_why_and_by_how_much_it_is_behind() {
+        let response = behind(Some("10 keys failed with magic")).into_response();
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()[RETRY_AFTER], "30");
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        let mut body: Value = serde_json::from_slice(&bytes).unwrap();
+        let detail = body["detail"].take();
+        assert!(detail.as_str().unwrap().contains("(10 keys failed with magic)"), "{detail}");
+        assert_eq!(
+            body,
+            json!({
+                "type": "/problems/projection-paused", "title": "The view is paused",
+                "status": 503, "detail": null, "projection": "resource", "topic": "events-input",
+                "partition": 7, "position": 128, "wanted": 130, "behind": 3,
+                "reason": "10 keys failed with magic",
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn a_view_that_is_behind_says_by_how_much() {
+        let response = behind(None).into_response();
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()[RETRY_AFTER], "1");
         assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");

@@ -1,6 +1,7 @@
 //! `GET /api/v1/resources/{id}`: the latest state of a device.
 
 mod body;
+mod letters;
 mod row;
 
 use access::Role;
@@ -17,6 +18,8 @@ use crate::caller::Authenticated;
 use crate::conditional::EntityTag;
 use crate::consistency::{Consistency, LogTopic};
 use crate::refused::Refused;
+
+use row::ResourceKey;
 
 pub(crate) use row::ResourceLookup;
 
@@ -65,10 +68,12 @@ async fn get_resource(
 
     let topic = LogTopic { projection: PROJECTION, topic: &api.resource_topic };
     let consistency = Consistency::from_headers(&headers, &api.tokens)?;
-    let settled = consistency.settle(&api.positions, topic, api.waits).await?;
-    let found = api.resources.find(id.as_str().to_owned()).await?;
+    let mut settled = consistency.settle(&api.positions, topic, api.waits).await?;
+    let key = ResourceKey { id: id.as_str().to_owned(), needs: settled.take_needs() };
+    let found = api.resources.find(key).await?;
+    let settled = settled.despite(found.letters)?;
 
-    let Some(stored) = found else {
+    let Some(stored) = found.stored else {
         api.counters.not_found.increment(1);
         let problem = Problem::new(ProblemType::NotFound, "nothing is known of this device");
         return Ok(settled.onto(problem.into_response(), None, &api.tokens));

@@ -174,10 +174,10 @@ impl<'a> Ears<'a> {
 
 /// Everything in one statement, so that it is of one moment.
 const ASK: &str = "
-    SELECT t.topic, t.epoch, t.partitions, NULL, NULL, NULL, NULL, NULL
+    SELECT t.topic, t.epoch, t.partitions, NULL, NULL, NULL, NULL, NULL, NULL
     FROM topics t
     UNION ALL
-    SELECT p.topic, p.epoch, NULL, g.projection, g.generation, p.partition, p.next_offset,
+    SELECT p.topic, p.epoch, NULL, g.projection, g.generation, g.brake, p.partition, p.next_offset,
            extract(epoch FROM clock_timestamp() - p.last_log_time)::float8
     FROM generations g
     LEFT JOIN positions p USING (projection, generation)
@@ -189,6 +189,7 @@ type Row = (
     Option<i32>,
     Option<String>,
     Option<i32>,
+    Option<String>,
     Option<i32>,
     Option<i64>,
     Option<f64>,
@@ -202,11 +203,12 @@ async fn ask(pool: &PgPool) -> Result<PositionMap, sqlx::Error> {
             (Some(topic), Some(epoch), Some(partitions), ..) => {
                 map.topics.insert((topic, number(epoch)), number(partitions));
             }
-            (log, epoch, None, Some(projection), Some(generation), partition, next, age) => {
-                let build = map
-                    .active
-                    .entry(projection)
-                    .or_insert_with(|| ActiveBuild { generation, positions: HashMap::new() });
+            (log, epoch, None, Some(projection), Some(generation), brake, partition, next, age) => {
+                let build = map.active.entry(projection).or_insert_with(|| ActiveBuild {
+                    generation,
+                    brake,
+                    positions: HashMap::new(),
+                });
                 let log = log.zip(epoch).zip(partition).map(|((topic, epoch), partition)| {
                     LogPartition { topic, epoch: number(epoch), partition: number(partition) }
                 });

@@ -32,6 +32,8 @@ pub(crate) struct Position {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ActiveBuild {
     pub(crate) generation: i32,
+    /// Why the projection stopped itself, if it did.
+    pub(crate) brake: Option<String>,
     pub(crate) positions: HashMap<LogPartition, Position>,
 }
 
@@ -61,7 +63,12 @@ pub(crate) enum Shortfall {
     /// No topic has such a partition.
     NoSuchPartition(LogPartition),
     /// The view has not come so far.
-    Behind { need: Need, position: Position },
+    Behind {
+        need: Need,
+        position: Position,
+        /// Why the projection stopped itself, if it did.
+        brake: Option<String>,
+    },
 }
 
 impl PositionMap {
@@ -101,8 +108,11 @@ impl PositionMap {
                 return Some(Shortfall::NoSuchPartition(log.clone()));
             }
             let position = self.position(projection, log);
-            (position.next_offset <= need.offset)
-                .then(|| Shortfall::Behind { need: need.clone(), position })
+            (position.next_offset <= need.offset).then(|| Shortfall::Behind {
+                need: need.clone(),
+                position,
+                brake: self.active.get(projection).and_then(|build| build.brake.clone()),
+            })
         })
     }
 
@@ -140,7 +150,8 @@ mod tests {
             .collect();
         PositionMap {
             topics: [(("events-input".into(), 1), 4)].into(),
-            active: [("resource".into(), ActiveBuild { generation, positions })].into(),
+            active: [("resource".into(), ActiveBuild { generation, brake: None, positions })]
+                .into(),
         }
     }
 
@@ -165,14 +176,28 @@ mod tests {
         let position = Position { next_offset: 5, age: None };
         assert_eq!(
             map.shortfall("resource", &[need(0, 4), need(0, 5)]),
-            Some(Shortfall::Behind { need: need(0, 5), position })
+            Some(Shortfall::Behind { need: need(0, 5), position, brake: None })
+        );
+    }
+
+    #[test]
+    fn a_braked_projection_shows_what_it_folded_and_says_why_it_lacks_the_rest() {
+        let mut map = at(1, &[(0, 5)]);
+        let reason = Some("a test".to_owned());
+        map.active.get_mut("resource").unwrap().brake.clone_from(&reason);
+        assert!(shows(&map, &need(0, 4)));
+        let position = Position { next_offset: 5, age: None };
+        assert_eq!(
+            map.shortfall("resource", &[need(0, 5)]),
+            Some(Shortfall::Behind { need: need(0, 5), position, brake: reason })
         );
     }
 
     #[test]
     fn a_partition_that_nobody_has_folded_yet_is_behind_and_not_unknown() {
         let map = at(1, &[]);
-        let behind = Shortfall::Behind { need: need(3, 0), position: Position::default() };
+        let position = Position::default();
+        let behind = Shortfall::Behind { need: need(3, 0), position, brake: None };
         assert_eq!(map.shortfall("resource", &[need(3, 0)]), Some(behind));
     }
 

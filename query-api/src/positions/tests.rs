@@ -16,7 +16,8 @@ fn need(offset: u64) -> Vec<Need> {
 /// An answer of the database in which partition 0 stands at `next_offset`.
 fn answer(positions: &Positions, next_offset: u64) {
     let position = Position { next_offset, age: Some(Duration::from_secs(1)) };
-    let build = ActiveBuild { generation: 1, positions: [(log(0), position)].into() };
+    let positions_now = [(log(0), position)].into();
+    let build = ActiveBuild { generation: 1, brake: None, positions: positions_now };
     positions.answered(
         PositionMap {
             topics: [(("events-input".into(), 1), 12)].into(),
@@ -69,7 +70,7 @@ async fn a_view_that_does_not_come_so_far_is_behind_by_what_it_lacks() {
     answer(&positions, 5);
     let began = Instant::now();
     let position = Position { next_offset: 5, age: Some(Duration::from_secs(1) + WAIT) };
-    let behind = Unreached::Behind { need: need(7).remove(0), position };
+    let behind = Unreached::Behind { need: need(7).remove(0), position, brake: None };
     assert_eq!(reach(&positions, &need(7), WAIT).await, Err(behind));
     assert_eq!(began.elapsed(), WAIT);
 }

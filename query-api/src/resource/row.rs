@@ -8,13 +8,33 @@ use read_models::recorded::LogPosition;
 use read_models::resource::ResourceRow;
 use sqlx::postgres::PgConnection;
 
+use super::letters::{self, Sought};
+use crate::consistency::OpenLetters;
 use crate::lookups::Lookup;
+use crate::positions::map::Need;
 
 /// A row and the build it is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredResource {
     pub(crate) generation: i32,
     pub(crate) row: ResourceRow,
+}
+
+/// What a reader looks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ResourceKey {
+    /// The device.
+    pub(crate) id: String,
+    /// What its token asks for; nothing where it has none.
+    pub(crate) needs: Vec<Need>,
+}
+
+/// What there is, all of one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FoundResource {
+    pub(crate) stored: Option<StoredResource>,
+    /// Open letters that keep the reader's needs from being shown, or bound what the row promises.
+    pub(crate) letters: Vec<OpenLetters>,
 }
 
 /// Rows by device.
@@ -29,19 +49,43 @@ const FIND: &str = "
       AND r.generation = (SELECT g.generation FROM generations g
                           WHERE g.projection = 'resource' AND g.state = 'active')";
 
-type Row =
+/// A row as it is selected.
+pub(super) type Row =
     (String, i32, String, i64, Option<DateTime<Utc>>, DateTime<Utc>, DateTime<Utc>, i32, i64);
 
 impl Lookup for ResourceLookup {
-    type Row = StoredResource;
+    type Key = ResourceKey;
+    type Found = FoundResource;
 
     async fn find(
         connection: &mut PgConnection,
-        keys: &[String],
-    ) -> Result<HashMap<String, StoredResource>, sqlx::Error> {
-        let rows: Vec<Row> = sqlx::query_as(FIND).bind(keys).fetch_all(connection).await?;
-        Ok(rows.into_iter().map(stored).collect())
+        keys: &[ResourceKey],
+    ) -> Result<Vec<FoundResource>, sqlx::Error> {
+        let ids: Vec<&str> = keys.iter().map(|key| key.id.as_str()).collect();
+        let sought = Sought::of_all(keys);
+        if sought.is_empty() {
+            let rows = sqlx::query_as(FIND).bind(ids).fetch_all(connection).await?;
+            return Ok(found(keys, rows));
+        }
+        let (rows, letters) = letters::find(connection, &ids, &sought).await?;
+        let mut found = found(keys, rows);
+        for (reader, letters) in letters {
+            if let Some(found) = found.get_mut(reader) {
+                found.letters.push(letters);
+            }
+        }
+        Ok(found)
     }
+}
+
+/// The row of each key, in their order.
+fn found(keys: &[ResourceKey], rows: Vec<Row>) -> Vec<FoundResource> {
+    let rows: HashMap<String, StoredResource> = rows.into_iter().map(stored).collect();
+    let found = |key: &ResourceKey| FoundResource {
+        stored: rows.get(&key.id).cloned(),
+        letters: Vec::new(),
+    };
+    keys.iter().map(found).collect()
 }
 
 fn stored(row: Row) -> (String, StoredResource) {

@@ -42,7 +42,7 @@ const RIGHTS: [(&str, &[&str]); 4] = [
             // Of letters only what a strict read asks: never a record or what operators say of it.
             "REVOKE ALL ON letters, letter_tries, letter_actions, letter_notices, dispositions FROM {role}",
             "GRANT SELECT (projection, generation, topic, epoch, partition, stream_id, log_offset,
-                           state, settled_at) ON letters TO {role}",
+                           log_time, state, settled_at) ON letters TO {role}",
         ],
     ),
     (
