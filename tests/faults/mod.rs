@@ -6,5 +6,6 @@ mod crashes;
 mod database;
 mod letters;
 mod log_identity;
+mod outages;
 mod redelivery;
 mod sequenced;

@@ -19,6 +19,7 @@ mod report;
 mod serial;
 mod spine;
 mod stack;
+mod stub_registry;
 mod token;
 mod world;
 
@@ -33,5 +34,6 @@ pub use report::{Backlog, Report, a_report};
 pub use serial::{Alone, alone};
 pub use spine::{Caller, Spine, event_body};
 pub use stack::Stack;
+pub use stub_registry::{RegistryAnswer, StubRegistry};
 pub use token::AccessToken;
 pub use world::World;
