@@ -97,7 +97,9 @@ impl Stage {
     }
 
     fn config(&self) -> Result<(RunnerConfig, RegistryConfig)> {
-        let mut settings = Settings::new(self.world.projector()?.settings());
+        // Members without a name of their own: any number may join.
+        let launch = self.world.projector()?.without("MILLRACE_INSTANCE");
+        let mut settings = Settings::new(launch.settings());
         let config = projector::Config::from_settings(&mut settings).resource;
         settings.finish(()).context("the settings of the projector")?;
         let registry = config.registry.clone();
@@ -179,11 +181,18 @@ async fn what_comes_behind_a_letter_waits_in_order_through_park_restart_and_repl
     ensure!(stage.trail("d").await? == ["0"], "something overtook the letter");
     ensure!(stage.parked_keys().await? == 1, "the stream is not parked");
 
-    // Another runner knows of it, too.
+    // Another runner knows of it, too, and so do two that share the partitions.
     runner.stop().await;
     let runner = stage.run()?;
     stage.say("d", &["5"]).await?;
     stage.world.letters_in("blocked", 5).await?;
+    let second = stage.run()?;
+    eventually("both runners have partitions", async || {
+        let (ours, theirs) = (runner.progress().partitions(), second.progress().partitions());
+        ensure!(!ours.is_empty() && !theirs.is_empty(), "{} and {}", ours.len(), theirs.len());
+        Ok(())
+    })
+    .await?;
     // Without its cause mended, nothing moves.
     let outcomes = stage.replay(head, Mode::Commit).await?;
     ensure!(matches!(outcomes[..], [Outcome::Failed(_)]), "{outcomes:?}");
@@ -198,11 +207,12 @@ async fn what_comes_behind_a_letter_waits_in_order_through_park_restart_and_repl
     let (replayed, said) = tokio::join!(stage.replay(head, Mode::Commit), async {
         for payload in &live {
             stage.say("d", &[payload]).await?;
-            tokio::task::yield_now().await;
         }
         anyhow::Ok(())
     });
     (replayed?, said?);
+    // Its partitions go to the other one while letters wait.
+    second.stop().await;
     // What came behind it while the replay held the stream is replayed like the rest.
     eventually("the stream goes on", async || {
         if let Some(letter) = stage.world.letters().await?.iter().find(|l| l.state == "blocked") {

@@ -3,7 +3,9 @@
 mod access;
 mod configuration;
 mod consistency;
+mod dead_letters;
 pub(crate) mod drain;
 mod idempotency;
+mod letters_and_tokens;
 mod resource;
 mod walk_through;

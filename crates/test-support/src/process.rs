@@ -86,6 +86,17 @@ impl Launch {
             .with_context(|| format!("running {}", self.name))
     }
 
+    /// Starts it with arguments and leaves the rest to the caller. It is killed when dropped, and
+    /// what it writes goes nowhere.
+    ///
+    /// # Errors
+    /// It is not built.
+    pub fn spawn(&self, arguments: &[&str]) -> Result<tokio::process::Child> {
+        let mut command = tokio::process::Command::from(self.command(arguments)?);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.kill_on_drop(true).spawn().with_context(|| format!("starting {}", self.name))
+    }
+
     fn command(&self, arguments: &[&str]) -> Result<Command> {
         let mut command = Command::new(binary(self.name)?);
         command.args(arguments).env_clear().envs(&self.settings);

@@ -140,6 +140,14 @@ impl World {
         Ok(self.launch("query-api", "query_api")?.setting("MILLRACE_QUERY_API_BIND", "127.0.0.1:0"))
     }
 
+    /// The operators' tool for dead letters, to be run with arguments.
+    ///
+    /// # Errors
+    /// The stack's addresses are not readable.
+    pub fn dlq_replayer(&self) -> Result<Launch> {
+        Ok(self.launch("dlq-replayer", "dlq_replayer")?.setting("USER", "an-operator"))
+    }
+
     fn launch(&self, process: &'static str, role: &str) -> Result<Launch> {
         Ok(Launch::new(process, self.dir.clone())
             .setting("MILLRACE_PROFILE", "dev")
