@@ -19,12 +19,14 @@ use crate::letters::store;
 use sort::{Aside, Sorted, sort};
 
 /// What a committed batch did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Folded {
     pub(super) events: usize,
     pub(super) duplicates: usize,
     pub(super) rows: u64,
-    pub(super) letters: usize,
+    /// Partitions and offsets of the records that became letters; those that were letters before
+    /// are not among them.
+    pub(super) letters: BTreeSet<(i32, i64)>,
 }
 
 /// Why a batch did not commit. Nothing of it is left behind, except after a failure at the commit
@@ -111,7 +113,9 @@ impl<P: Projection> Folding<'_, P> {
                 .map_err(|_| BatchError::Failed(Failure::panicked()))?
                 .map_err(writing("writing rows"))?;
         self.set_aside(connection, &asides).await?;
-        Ok(Folded { events: events.len(), duplicates, rows, letters: asides.len() })
+        let letters =
+            asides.iter().map(|a| (a.record.partition, a.record.position.offset)).collect();
+        Ok(Folded { events: events.len(), duplicates, rows, letters })
     }
 
     /// Records of the batch that are letters already, which only a position that was set back meets.

@@ -23,7 +23,7 @@ use super::progress::{PartitionState, Progress};
 use super::{BatchLimits, Projection};
 use crate::letters::brake::{Brake, Pulled};
 use crate::letters::occurrence::LetterWritten;
-use crate::letters::set_aside::Item;
+use crate::letters::set_aside::{Item, SetAside};
 
 /// Attempts at a single record that fails for an unknown reason before it is blamed.
 const BUG_ATTEMPTS: u32 = 4;
@@ -293,14 +293,18 @@ impl<P: Projection> Lane<P> {
         for part in parts {
             if let Some(held) = self.partitions.get_mut(&part.partition()) {
                 let items = held.folded(part.count, &part.moved, now);
-                let letters: Vec<_> = items.iter().filter_map(Item::set_aside).collect();
-                let events = items.iter().filter_map(Item::event);
-                self.setup.processed.log(scope, events, items.len() - letters.len());
+                let count = items.iter().filter_map(Item::event).count();
+                self.setup.processed.log(scope, items.iter().filter_map(Item::event), count);
+                // One that a position set back meets again was told of when it was written.
+                let is_new = |letter: &&SetAside| {
+                    folded.letters.contains(&(letter.partition, letter.position.offset))
+                };
+                let letters: Vec<_> =
+                    items.iter().filter_map(Item::set_aside).filter(is_new).collect();
                 for letter in &letters {
                     LetterWritten { scope, letter }.emit();
                 }
-                let brake = &self.setup.brake;
-                brake.committed(part.partition(), items.len() - letters.len(), &letters);
+                self.setup.brake.committed(part.partition(), count, &letters);
             }
         }
         BatchFolded { scope, folded, took }.emit();
