@@ -7,6 +7,7 @@ use kafka_io::topic::Topic;
 use read_models::recorded::{LogPosition, Recorded};
 use read_models::resource::{self, ResourceChange};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use sqlx::PgConnection;
 
 use crate::runner::{Late, Order, Projection, to_datetime};
@@ -26,6 +27,7 @@ impl Projection for Resource {
         generation: i32,
         batch: &[&Recorded<DeviceEvent>],
     ) -> Result<u64, sqlx::Error> {
+        judge(&mut *transaction, batch).await?;
         let changes = resource::reduce(batch);
         let written = upsert(transaction, generation, &changes).await?;
         if written == changes.len() as u64 {
@@ -103,6 +105,29 @@ async fn upsert_late(
     .bind(change.last.offset)
     .fetch_one(transaction)
     .await
+}
+
+/// Lets the database judge payloads that look like no JSON. Of one that a newer event of the batch
+/// overtakes it would never see anything, and whether a record is bad may not depend on how the log
+/// was cut into batches.
+async fn judge(
+    transaction: &mut PgConnection,
+    batch: &[&Recorded<DeviceEvent>],
+) -> Result<(), sqlx::Error> {
+    let payloads = batch.iter().map(|record| {
+        let DeviceEvent::Reported(event) = &record.event;
+        event.payload.as_str()
+    });
+    let is_suspect = |payload: &&str| serde_json::from_str::<&RawValue>(payload).is_err();
+    let suspects: Vec<&str> = payloads.filter(is_suspect).collect();
+    if suspects.is_empty() {
+        return Ok(());
+    }
+    sqlx::query("SELECT json_typeof(p::json) FROM UNNEST($1::text[]) AS p")
+        .bind(suspects)
+        .execute(transaction)
+        .await
+        .map(drop)
 }
 
 /// Writes the changes whose rows have seen nothing of the batch, in the order of ids; returns how
