@@ -4,6 +4,7 @@ mod any_split;
 mod broker;
 mod crashes;
 mod database;
+mod letter_crashes;
 mod letters;
 mod log_identity;
 mod outages;
