@@ -6,11 +6,12 @@
 //! after 2, 4 and 8 seconds. Then it is **parked** until somebody replays or discards it. Where a
 //! projection keeps the order of a stream, later events of its key are **blocked** behind it.
 //!
-//! - [`set_aside`](mod@set_aside) is what a lane knows of such a record, as plain data;
-//! - [`store`] holds the statements that a lane's transaction runs;
-//! - [`replay`] folds letters again: for the [`retry`] task and for operators;
-//! - [`brake`] (kept in step with the database by [`brake_keeper`]) stops a projection that finds too much it cannot fold;
-//! - [`notices`] publishes the copies.
+//! - `set_aside` is what a lane knows of such a record, as plain data;
+//! - `store` holds the statements that a lane's transaction runs;
+//! - [`replay`] folds letters again: for the `retry` task and for operators;
+//! - `brake`, kept in step with the database by `brake_keeper`, stops a projection that finds too much
+//!   it cannot fold;
+//! - `notices` publishes the copies.
 
 pub(crate) mod brake;
 pub(crate) mod brake_keeper;

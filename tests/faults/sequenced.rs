@@ -210,7 +210,8 @@ async fn what_comes_behind_a_letter_waits_in_order_through_park_restart_and_repl
         }
         anyhow::Ok(())
     });
-    (replayed?, said?);
+    replayed?;
+    said?;
     // Its partitions go to the other one while letters wait.
     second.stop().await;
     // What came behind it while the replay held the stream is replayed like the rest.

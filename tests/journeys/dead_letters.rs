@@ -178,7 +178,8 @@ async fn replays_that_are_killed_and_replays_at_once_have_their_effects_once() -
     let open = desk.world.letters().await?.iter().filter(|l| is_open(&l.state)).count();
     println!("after ten kills {open} of {} letters are open", ROUNDS * DEVICES);
     let (one, two) = tokio::join!(desk.call(&replay), desk.call(&replay));
-    (one?, two?);
+    one?;
+    two?;
     let letters = desk.world.letters().await?;
     ensure!(letters.iter().all(|letter| !is_open(&letter.state)), "{letters:?}");
     desk.world.must_equal_the_log().await?;

@@ -133,13 +133,23 @@ impl History {
         if folded == 0 {
             run.extend(letters.iter().map(|letter| Culprit::of(letter)));
         }
-        self.folded.push_back((now, (folded + letters.len()) as u64));
+        self.count(now, (folded + letters.len()) as u64);
         self.letters.extend(letters.iter().map(|letter| Bad {
             at: now,
             code: letter.failure.code.clone(),
             culprit: Culprit::of(letter),
         }));
         self.forget(now);
+    }
+
+    /// One entry for each second, however many batches it had.
+    fn count(&mut self, now: Instant, records: u64) {
+        match self.folded.back_mut() {
+            Some((at, count)) if now.duration_since(*at) < Duration::from_secs(1) => {
+                *count += records;
+            }
+            _ => self.folded.push_back((now, records)),
+        }
     }
 
     fn forget(&mut self, now: Instant) {

@@ -50,6 +50,8 @@ const RIGHTS: [(&str, &[&str]); 4] = [
         &[
             "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role}",
             "REVOKE INSERT, UPDATE, DELETE ON topics, schema_ids, generations, _sqlx_migrations FROM {role}",
+            // What operators decided and did is not the projector's to change.
+            "REVOKE INSERT, UPDATE, DELETE ON letter_actions, dispositions FROM {role}",
             // Locking a generation FOR SHARE needs the right to change one of its columns.
             "GRANT UPDATE (brake, braked_at) ON generations TO {role}",
         ],

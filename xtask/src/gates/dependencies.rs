@@ -95,8 +95,9 @@ const PURE: [(&str, &[&str]); 2] = [
 ];
 
 /// Foreign crates that only one of ours names; tests of any may use them.
-const OWNED: [(&str, &str); 8] = [
+const OWNED: [(&str, &str); 9] = [
     ("apache-avro", "event-schema"),
+    ("fred", "read-cache"),
     ("hyper", "lifecycle"),
     ("hyper-util", "lifecycle"),
     ("jsonwebtoken", "access"),

@@ -98,7 +98,7 @@ async fn when_redis_is_killed_reads_miss_in_time_and_writers_are_told() -> Resul
     let renew =
         async |home: &Home| bench.writer.renew(async |_| Ok::<_, Infallible>(trust(home))).await;
     assert_eq!(renew(&home).await?, Renewed { elsewhere: vec![key.clone()], ..Renewed::default() });
-    let home = bench.writer.settle(&[key.clone()]).await?;
+    let home = bench.writer.settle(std::slice::from_ref(&key)).await?;
     assert_eq!(home.identity, now);
     assert_eq!(renew(&home).await?.renewed, 1);
     bench.resp = bench.server.resp()?;
