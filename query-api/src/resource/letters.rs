@@ -1,4 +1,8 @@
 //! Reading rows together with the open letters that concern readers with tokens.
+//!
+//! Nearly always there are none in the partitions concerned, and the rows are read with no more than
+//! one look into an index beside them. Only where there are some is all of it asked for again,
+//! letter by letter. Either way rows and letters are of one moment.
 
 use std::time::Duration;
 
@@ -9,10 +13,26 @@ use super::row::{ResourceKey, Row};
 use crate::consistency::{OldestLetter, OpenLetters};
 use crate::positions::map::Need;
 
-/// Rows and letters in one statement: what a reader is shown and what it is told to be missing are
-/// of one moment. A letter counts if it is of the reader's device; one of no known stream counts at
+/// Rows, and one line more where any of these partitions has open letters.
+const FIND_ROWS: &str = "
+    SELECT r.id, r.generation, r.payload::text, r.version, r.occurred_at, r.recorded_at,
+           r.updated_at, r.log_epoch, r.log_offset, false
+    FROM resource_rows r
+    WHERE r.id = ANY($1)
+      AND r.generation = (SELECT g.generation FROM generations g
+                          WHERE g.projection = 'resource' AND g.state = 'active')
+    UNION ALL
+    SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, true
+    FROM generations g
+    WHERE g.projection = 'resource' AND g.state = 'active'
+      AND EXISTS (SELECT FROM letters l
+                  WHERE l.projection = 'resource' AND l.generation = g.generation
+                    AND l.topic = ANY($2) AND l.epoch = ANY($3) AND l.partition = ANY($4)
+                    AND l.settled_at IS NULL)";
+
+/// Rows, and for each need a line where letters are open. A letter counts if it is of the reader's device; one of no known stream counts at
 /// the very offset that is needed.
-const FIND: &str = "
+const FIND_ROWS_AND_LETTERS: &str = "
     WITH active AS (SELECT g.generation FROM generations g
                     WHERE g.projection = 'resource' AND g.state = 'active')
     SELECT r.id, r.generation, r.payload::text, r.version, r.occurred_at, r.recorded_at,
@@ -66,13 +86,50 @@ impl<'a> Sought<'a> {
     }
 }
 
-/// The rows of these devices, and the letters with the index of the key that they are for.
+/// Rows of some devices, and letters with the index of the key that they are for.
+pub(super) type RowsAndLetters = (Vec<Row>, Vec<(usize, OpenLetters)>);
+
+/// The rows of these devices and the letters that concern their readers.
 pub(super) async fn find(
     connection: &mut PgConnection,
     ids: &[&str],
     sought: &[Sought<'_>],
-) -> Result<(Vec<Row>, Vec<(usize, OpenLetters)>), sqlx::Error> {
-    let lines = sqlx::query(FIND)
+) -> Result<RowsAndLetters, sqlx::Error> {
+    match rows_without_letters(&mut *connection, ids, sought).await? {
+        Some(rows) => Ok((rows, Vec::new())),
+        None => rows_and_letters(connection, ids, sought).await,
+    }
+}
+
+/// `None` where a partition has open letters, perhaps of others.
+async fn rows_without_letters(
+    connection: &mut PgConnection,
+    ids: &[&str],
+    sought: &[Sought<'_>],
+) -> Result<Option<Vec<Row>>, sqlx::Error> {
+    let lines = sqlx::query(FIND_ROWS)
+        .bind(ids)
+        .bind(sought.iter().map(|sought| sought.need.log.topic.as_str()).collect::<Vec<_>>())
+        .bind(sought.iter().map(|sought| signed(sought.need.log.epoch)).collect::<Vec<_>>())
+        .bind(sought.iter().map(|sought| signed(sought.need.log.partition)).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?;
+    let mut rows = Vec::with_capacity(lines.len());
+    for line in &lines {
+        if line.try_get(LETTERS)? {
+            return Ok(None);
+        }
+        rows.push(Row::from_row(line)?);
+    }
+    Ok(Some(rows))
+}
+
+async fn rows_and_letters(
+    connection: &mut PgConnection,
+    ids: &[&str],
+    sought: &[Sought<'_>],
+) -> Result<RowsAndLetters, sqlx::Error> {
+    let lines = sqlx::query(FIND_ROWS_AND_LETTERS)
         .bind(ids)
         .bind((0_i32..).take(sought.len()).collect::<Vec<_>>())
         .bind(sought.iter().map(|sought| sought.stream_id).collect::<Vec<_>>())
