@@ -14,8 +14,8 @@ use test_support::{
     eventually,
 };
 
-/// Ids that no registry gave us.
-const UNKNOWN_ID: [u8; 4] = [0x7f, 0, 0, 1];
+/// The first of the ids that no registry gave us.
+const UNKNOWN_ID: u32 = 0x7f00_0000;
 
 /// Devices enough that every partition gets some.
 const DEVICES: usize = 100;
@@ -25,10 +25,10 @@ fn a_round(payload: &str) -> impl Iterator<Item = Report> + use<'_> {
 }
 
 /// A sound event whose value names a schema that is not known.
-fn of_unknown_schema(log: &Log, device: &str) -> Result<Outgoing> {
+fn of_unknown_schema(log: &Log, device: &str, id: u32) -> Result<Outgoing> {
     let mut record = log.record(&a_report(device))?;
     let value = record.value.as_mut().context("an event without a value")?;
-    value[1..5].copy_from_slice(&UNKNOWN_ID);
+    value[1..5].copy_from_slice(&id.to_be_bytes());
     Ok(record)
 }
 
@@ -87,21 +87,11 @@ async fn records_of_known_schemas_are_folded_whatever_the_registry_says() -> Res
 #[tokio::test]
 async fn a_record_of_an_unknown_schema_waits_until_the_registry_says_that_there_is_none()
 -> Result<()> {
-    const WAITS: i32 = 3;
     let world = World::start("registry_unsure").await?;
     let log = world.log()?;
-    // The client gives up on an answer after two seconds, so that a registry which hangs for minutes
-    // is asked again and again; here it hangs until the test has seen it asked twice.
-    let stub = StubRegistry::start(RegistryAnswer::Hang).await?;
-    let projector = world.projector()?.setting("SCHEMA_REGISTRY_URL", stub.url()).start().await?;
-    projector.ready().await?;
-    let unknown = Outgoing { partition: Some(WAITS), ..of_unknown_schema(&log, "of-tomorrow")? };
-    log.append_raw(vec![unknown]).await?;
-    log.append(a_round("1")).await?;
-    let ends = log.ends().await?;
-    ensure!(ends[&WAITS] > 1, "nothing stands behind the record that waits");
-
     let faults = [
+        // The client gives up after two seconds, so that a registry which hangs for minutes is asked
+        // again and again; here it hangs until the test has seen it asked again.
         RegistryAnswer::Hang,
         RegistryAnswer::Status(500),
         RegistryAnswer::Status(429),
@@ -109,30 +99,42 @@ async fn a_record_of_an_unknown_schema_waits_until_the_registry_says_that_there_
         // As a wrong address answers.
         RegistryAnswer::Status(404),
     ];
-    for fault in faults {
-        stub.set(fault.clone());
-        let before = stub.asked();
-        eventually(&format!("the registry is asked while it says {fault:?}"), async || {
-            let asked = stub.asked() - before;
-            let wanted = if fault == RegistryAnswer::Hang { 2 } else { 1 };
-            ensure!(asked >= wanted, "it was asked {asked} times");
-            Ok(())
-        })
-        .await?;
-        ensure!(world.positions().await?[&WAITS] == 0, "{fault:?} let the record through");
-        no_letters(&world).await?;
+    // Each fault holds up a partition of its own.
+    let waiting: Vec<(i32, u32)> = (0..).zip(UNKNOWN_ID..).take(faults.len()).collect();
+    let waits = |partition: &i32| waiting.iter().any(|(waits, _)| waits == partition);
+    let stub = StubRegistry::start(RegistryAnswer::Hang).await?;
+    let projector = world.projector()?.setting("SCHEMA_REGISTRY_URL", stub.url()).start().await?;
+    projector.ready().await?;
+    for ((partition, id), fault) in waiting.iter().zip(faults) {
+        stub.set_for(*id, fault);
+        let record = of_unknown_schema(&log, &format!("of-tomorrow-{partition}"), *id)?;
+        log.append_raw(vec![Outgoing { partition: Some(*partition), ..record }]).await?;
     }
-    let waiting = format!("partition {WAITS} is retrying");
-    projector.not_ready(&["projection resource", &waiting, "schema id 2130706433"]).await?;
-    eventually("the other partitions go on", async || {
-        let positions = world.positions().await?;
-        let behind: Vec<_> =
-            ends.iter().filter(|(id, end)| **id != WAITS && positions[id] < **end).collect();
-        ensure!(behind.is_empty(), "{behind:?} are behind");
-        Ok(())
-    })
+    log.append(a_round("1")).await?;
+    let ends = log.ends().await?;
+    eventually(
+        "the other partitions go on and the registry is asked again and again",
+        async || {
+            let positions = world.positions().await?;
+            let behind: Vec<_> =
+                ends.iter().filter(|(id, end)| !waits(id) && positions[id] < **end).collect();
+            ensure!(behind.is_empty(), "{behind:?} are behind");
+            let asked: Vec<_> = waiting.iter().map(|(_, id)| stub.asked_for(*id)).collect();
+            ensure!(asked.iter().all(|asked| *asked >= 2), "it was asked {asked:?} times");
+            Ok(())
+        },
+    )
     .await?;
-    ensure!(world.positions().await?[&WAITS] == 0, "something overtook the record that waits");
+    let told = waiting.iter().flat_map(|(partition, id)| {
+        [format!("partition {partition} is retrying"), format!("schema id {id}")]
+    });
+    let told: Vec<String> = told.collect();
+    projector.not_ready(&told.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+    let positions = world.positions().await?;
+    for (partition, _) in &waiting {
+        ensure!(ends[partition] > 1, "nothing stands behind the record that waits");
+        ensure!(positions[partition] == 0, "partition {partition} moved");
+    }
     no_letters(&world).await?;
 
     stub.set(RegistryAnswer::NotFound);
@@ -143,8 +145,12 @@ async fn a_record_of_an_unknown_schema_waits_until_the_registry_says_that_there_
         .iter()
         .map(|l| ((l.partition, l.log_offset), l.error_class.as_str(), l.error_code.as_str()))
         .collect();
-    ensure!(found == [((WAITS, 0), "poison", "unknown-schema-id")], "the letters are {letters:?}");
-    ensure!(oracle.letters.len() == 1, "the log holds other bad records: {:?}", oracle.letters);
+    let wanted: Vec<_> = waiting
+        .iter()
+        .map(|(partition, _)| ((*partition, 0), "poison", "unknown-schema-id"))
+        .collect();
+    ensure!(found == wanted, "the letters are {letters:?}");
+    ensure!(oracle.letters.len() == wanted.len(), "others are bad: {:?}", oracle.letters);
     projector.ready().await
 }
 
