@@ -88,7 +88,7 @@ impl Consistency {
         Ok(Settled {
             is_stale: age != Some(Duration::ZERO),
             token: Some(token),
-            needs,
+            unsure: if positions.are_clear(view.projection, &needs) { Vec::new() } else { needs },
             handling: self.prefer.handling,
             letters: Vec::new(),
             age,
@@ -136,8 +136,8 @@ fn applied(prefer: Prefer, wait: Duration) -> Option<String> {
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Settled {
     token: Option<Token>,
-    /// What the token asks of the view.
-    needs: Vec<Need>,
+    /// What the token asks of the view, where some of it may be set aside.
+    unsure: Vec<Need>,
     handling: Option<Handling>,
     /// What is set aside where the token looks.
     letters: Vec<OpenLetters>,
@@ -149,9 +149,9 @@ pub(crate) struct Settled {
 }
 
 impl Settled {
-    /// What the token asks of the view; nothing where there is none.
-    pub(crate) fn take_needs(&mut self) -> Vec<Need> {
-        std::mem::take(&mut self.needs)
+    /// What the token asks of the view, where letters are to be looked for.
+    pub(crate) fn take_unsure(&mut self) -> Vec<Need> {
+        std::mem::take(&mut self.unsure)
     }
 
     /// Tells the reader what it was shown: the preferences honoured, the age of what is stale, and a

@@ -104,6 +104,12 @@ impl Positions {
         self.0.known.borrow().check(projection, needs)
     }
 
+    /// Whether it is known that nothing of what is needed is set aside.
+    pub(crate) fn are_clear(&self, projection: &str, needs: &[Need]) -> bool {
+        let known = self.0.known.borrow();
+        needs.iter().all(|need| known.map.is_clear(projection, need))
+    }
+
     /// How many partitions the topic has in this life, as far as known.
     pub(crate) fn partitions(&self, topic: &str, epoch: u32) -> Option<u32> {
         self.0.known.borrow().map.partitions(topic, epoch)

@@ -69,7 +69,7 @@ async fn get_resource(
     let topic = LogTopic { projection: PROJECTION, topic: &api.resource_topic };
     let consistency = Consistency::from_headers(&headers, &api.tokens)?;
     let mut settled = consistency.settle(&api.positions, topic, api.waits).await?;
-    let key = ResourceKey { id: id.as_str().to_owned(), needs: settled.take_needs() };
+    let key = ResourceKey { id: id.as_str().to_owned(), unsure: settled.take_unsure() };
     let found = api.resources.find(key).await?;
     let settled = settled.despite(found.letters)?;
 

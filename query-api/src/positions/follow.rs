@@ -1,6 +1,5 @@
 //! The task that keeps [`Positions`]: it listens to notices and asks the database now and again.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use lifecycle::{Component, Heartbeat};
@@ -174,11 +173,15 @@ impl<'a> Ears<'a> {
 
 /// Everything in one statement, so that it is of one moment.
 const ASK: &str = "
-    SELECT t.topic, t.epoch, t.partitions, NULL, NULL, NULL, NULL, NULL, NULL
+    SELECT t.topic, t.epoch, t.partitions, NULL, NULL, NULL, NULL, NULL, NULL, NULL
     FROM topics t
     UNION ALL
     SELECT p.topic, p.epoch, NULL, g.projection, g.generation, g.brake, p.partition, p.next_offset,
-           extract(epoch FROM clock_timestamp() - p.last_log_time)::float8
+           extract(epoch FROM clock_timestamp() - p.last_log_time)::float8,
+           EXISTS (SELECT FROM letters l
+                   WHERE l.projection = p.projection AND l.generation = p.generation
+                     AND l.topic = p.topic AND l.epoch = p.epoch AND l.partition = p.partition
+                     AND l.settled_at IS NULL)
     FROM generations g
     LEFT JOIN positions p USING (projection, generation)
     WHERE g.state = 'active'";
@@ -193,6 +196,7 @@ type Row = (
     Option<i32>,
     Option<i64>,
     Option<f64>,
+    Option<bool>,
 );
 
 async fn ask(pool: &PgPool) -> Result<PositionMap, sqlx::Error> {
@@ -203,11 +207,22 @@ async fn ask(pool: &PgPool) -> Result<PositionMap, sqlx::Error> {
             (Some(topic), Some(epoch), Some(partitions), ..) => {
                 map.topics.insert((topic, number(epoch)), number(partitions));
             }
-            (log, epoch, None, Some(projection), Some(generation), brake, partition, next, age) => {
+            (
+                log,
+                epoch,
+                None,
+                Some(projection),
+                Some(generation),
+                brake,
+                partition,
+                next,
+                age,
+                letters,
+            ) => {
                 let build = map.active.entry(projection).or_insert_with(|| ActiveBuild {
                     generation,
                     brake,
-                    positions: HashMap::new(),
+                    ..ActiveBuild::default()
                 });
                 let log = log.zip(epoch).zip(partition).map(|((topic, epoch), partition)| {
                     LogPartition { topic, epoch: number(epoch), partition: number(partition) }
@@ -217,6 +232,9 @@ async fn ask(pool: &PgPool) -> Result<PositionMap, sqlx::Error> {
                 // A clock of the broker that is ahead makes no negative age.
                 let age = age.and_then(|age| Duration::try_from_secs_f64(age.max(0.0)).ok());
                 if let Some(log) = log {
+                    if letters == Some(false) {
+                        build.clear_below.insert(log.clone(), next_offset);
+                    }
                     build.positions.insert(log, Position { next_offset, age });
                 }
             }

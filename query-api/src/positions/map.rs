@@ -35,6 +35,9 @@ pub(crate) struct ActiveBuild {
     /// Why the projection stopped itself, if it did.
     pub(crate) brake: Option<String>,
     pub(crate) positions: HashMap<LogPartition, Position>,
+    /// Where no letter was open when the database was asked: the position at that moment. A notice
+    /// says nothing of letters, so it moves none of these.
+    pub(crate) clear_below: HashMap<LogPartition, u64>,
 }
 
 /// All that the database says of positions at one moment.
@@ -116,6 +119,14 @@ impl PositionMap {
         })
     }
 
+    /// Whether it is known that no letter at or below the need's offset is open. Those that come
+    /// are at or above the position, and one that is settled stays so.
+    pub(crate) fn is_clear(&self, projection: &str, need: &Need) -> bool {
+        let build = self.active.get(projection);
+        let below = build.and_then(|build| build.clear_below.get(&need.log));
+        below.is_some_and(|below| need.offset < *below)
+    }
+
     /// How many partitions the topic has in this life.
     pub(crate) fn partitions(&self, topic: &str, epoch: u32) -> Option<u32> {
         self.topics.get(&(topic.to_owned(), epoch)).copied()
@@ -150,8 +161,11 @@ mod tests {
             .collect();
         PositionMap {
             topics: [(("events-input".into(), 1), 4)].into(),
-            active: [("resource".into(), ActiveBuild { generation, brake: None, positions })]
-                .into(),
+            active: [(
+                "resource".into(),
+                ActiveBuild { generation, positions, ..ActiveBuild::default() },
+            )]
+            .into(),
         }
     }
 
@@ -191,6 +205,18 @@ mod tests {
             map.shortfall("resource", &[need(0, 5)]),
             Some(Shortfall::Behind { need: need(0, 5), position, brake: reason })
         );
+    }
+
+    #[test]
+    fn a_position_that_moved_by_a_notice_may_have_left_letters_behind() {
+        let mut map = at(1, &[(0, 5)]);
+        map.active.get_mut("resource").unwrap().clear_below.insert(log(0), 5);
+        map.advance(&advance(1, &[(0, 9), (1, 9)]));
+        assert!(map.is_clear("resource", &need(0, 4)));
+        for unknown in [need(0, 5), need(0, 8), need(1, 0)] {
+            assert!(shows(&map, &unknown) && !map.is_clear("resource", &unknown), "{unknown:?}");
+        }
+        assert!(!map.is_clear("another", &need(0, 4)));
     }
 
     #[test]

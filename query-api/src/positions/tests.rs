@@ -17,7 +17,7 @@ fn need(offset: u64) -> Vec<Need> {
 fn answer(positions: &Positions, next_offset: u64) {
     let position = Position { next_offset, age: Some(Duration::from_secs(1)) };
     let positions_now = [(log(0), position)].into();
-    let build = ActiveBuild { generation: 1, brake: None, positions: positions_now };
+    let build = ActiveBuild { generation: 1, positions: positions_now, ..ActiveBuild::default() };
     positions.answered(
         PositionMap {
             topics: [(("events-input".into(), 1), 12)].into(),

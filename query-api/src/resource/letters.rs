@@ -80,7 +80,7 @@ impl<'a> Sought<'a> {
     /// Every need of every reader.
     pub(super) fn of_all(keys: &'a [ResourceKey]) -> Vec<Self> {
         let of_reader = |(reader, key): (usize, &'a ResourceKey)| {
-            key.needs.iter().map(move |need| Self { reader, stream_id: &key.id, need })
+            key.unsure.iter().map(move |need| Self { reader, stream_id: &key.id, need })
         };
         keys.iter().enumerate().flat_map(of_reader).collect()
     }

@@ -25,8 +25,8 @@ pub(crate) struct StoredResource {
 pub(crate) struct ResourceKey {
     /// The device.
     pub(crate) id: String,
-    /// What its token asks for; nothing where it has none.
-    pub(crate) needs: Vec<Need>,
+    /// What its token asks for, where some of it may be set aside.
+    pub(crate) unsure: Vec<Need>,
 }
 
 /// What there is, all of one moment.
