@@ -269,7 +269,6 @@ async fn a_broker_killed_while_letters_are_told_of_has_each_copy_when_it_is_back
     ensure!(before < BAD, "all letters were told of before the broker was killed");
     // Parking needs no broker.
     world.letters_in("parked", BAD).await?;
-    projector.not_ready(&["no broker can be reached"]).await?;
     own.up().await?;
     published_at_least(&world, BAD).await?;
     let repeated = each_letter_has_a_copy(&world).await?;
