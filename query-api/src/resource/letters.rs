@@ -30,8 +30,8 @@ const FIND_ROWS: &str = "
                     AND l.topic = ANY($2) AND l.epoch = ANY($3) AND l.partition = ANY($4)
                     AND l.settled_at IS NULL)";
 
-/// Rows, and for each need a line where letters are open. A letter counts if it is of the reader's device; one of no known stream counts at
-/// the very offset that is needed.
+/// Rows, and for each need a line where letters are open. A letter counts if it is of the reader's
+/// device; one of no known stream counts at the very offset that is needed.
 const FIND_ROWS_AND_LETTERS: &str = "
     WITH active AS (SELECT g.generation FROM generations g
                     WHERE g.projection = 'resource' AND g.state = 'active')
