@@ -16,7 +16,7 @@ use crate::diff::RowChange;
 use crate::exit::Exit;
 use crate::letter::{Letter, Selected};
 use crate::rate::Rate;
-use crate::table::{count, printable};
+use crate::table::count;
 use crate::trouble::Trouble;
 use report::Report;
 
@@ -120,7 +120,7 @@ pub(crate) struct Terms<'a> {
 pub(crate) async fn run(
     replays: &mut impl Replays,
     database: &Database,
-    mut connection: PgConnection,
+    connection: PgConnection,
     console: &mut Console<'_>,
     selected: &Selected,
     terms: Terms<'_>,
@@ -131,7 +131,6 @@ pub(crate) async fn run(
         return Ok(Exit::NothingMatched);
     }
     if !terms.dry_run {
-        refuse_under_a_brake(&mut connection, &selected.letters).await?;
         console.confirm(&question(selected), terms.yes)?;
     }
     if terms.reveal {
@@ -183,32 +182,6 @@ fn question(selected: &Selected) -> String {
 async fn pace(rate: Option<Rate>, began: Instant, done: usize) {
     if let Some(rate) = rate {
         tokio::time::sleep_until(began + rate.time_of(done)).await;
-    }
-}
-
-/// A projection that stopped itself is not given letters before somebody says that the cause is gone.
-async fn refuse_under_a_brake(
-    connection: &mut PgConnection,
-    letters: &[Letter],
-) -> Result<(), Trouble> {
-    let braked: Option<(String, String)> = sqlx::query_as(
-        "SELECT g.projection, g.brake
-         FROM UNNEST($1::text[], $2::int[]) AS l(projection, generation)
-         JOIN generations g USING (projection, generation)
-         WHERE g.brake IS NOT NULL ORDER BY 1, 2 LIMIT 1",
-    )
-    .bind(letters.iter().map(|letter| letter.projection.as_str()).collect::<Vec<_>>())
-    .bind(letters.iter().map(|letter| letter.generation).collect::<Vec<_>>())
-    .fetch_optional(connection)
-    .await
-    .map_err(Trouble::database("reading the brake"))?;
-    match braked {
-        None => Ok(()),
-        Some((projection, brake)) => Err(Trouble::Refused(format!(
-            "{projection} has stopped itself: {}. See with --dry-run whether the cause is gone, then \
-             `dlq-replayer resume {projection}`",
-            printable(&brake)
-        ))),
     }
 }
 

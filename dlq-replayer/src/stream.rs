@@ -117,15 +117,15 @@ async fn promote(
     .execute(&mut *transaction)
     .await?;
     // It waits behind nobody now, and nobody tries it by itself.
-    sqlx::query("UPDATE letters SET state = 'parked' WHERE id = $1 AND state = 'blocked'")
-        .bind(head)
-        .execute(&mut *transaction)
-        .await?;
-    sqlx::query("INSERT INTO letter_notices (letter_id) VALUES ($1) ON CONFLICT DO NOTHING")
-        .bind(head)
-        .execute(transaction)
-        .await
-        .map(drop)
+    sqlx::query(
+        "WITH parked AS (
+             UPDATE letters SET state = 'parked' WHERE id = $1 AND state = 'blocked' RETURNING id)
+         INSERT INTO letter_notices (letter_id) SELECT id FROM parked ON CONFLICT DO NOTHING",
+    )
+    .bind(head)
+    .execute(transaction)
+    .await
+    .map(drop)
 }
 
 async fn release(transaction: &mut PgConnection, letter: &Letter) -> Result<(), sqlx::Error> {

@@ -71,9 +71,11 @@ CREATE TABLE letter_notices (
     created_at          timestamptz NOT NULL DEFAULT now(),
     published_at        timestamptz,
     published_partition integer,
-    published_offset    bigint
+    published_offset    bigint,
+    attempts            integer     NOT NULL DEFAULT 0,
+    next_try_at         timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX letter_notices_unpublished ON letter_notices (created_at) WHERE published_at IS NULL;
+CREATE INDEX letter_notices_unpublished ON letter_notices (next_try_at) WHERE published_at IS NULL;
 COMMENT ON TABLE letter_notices IS 'Copies of letters that go to events-dlq, one each';
 
 -- Discards outlive generations: a rebuild honours them.
@@ -103,7 +105,10 @@ CREATE TABLE letter_actions (
 CREATE INDEX letter_actions_letter ON letter_actions (letter_id, acted_at);
 COMMENT ON TABLE letter_actions IS 'Who did what to which letter or projection, when, why, and what came of it';
 
-ALTER TABLE positions ADD COLUMN last_letter bigint NOT NULL DEFAULT -1;
+ALTER TABLE positions ADD COLUMN last_letter bigint NOT NULL DEFAULT -1,
+                      ADD COLUMN folded_to bigint NOT NULL DEFAULT 0;
+UPDATE positions SET folded_to = next_offset;
+COMMENT ON COLUMN positions.folded_to IS 'The highest next_offset ever: below it every record was folded or is a letter, also after next_offset was set back';
 COMMENT ON COLUMN positions.last_letter IS 'Offset of the newest record that was set aside: a batch that begins above it meets no letter';
 COMMENT ON COLUMN positions.parked_keys IS 'Streams of the partition that wait behind a letter';
 

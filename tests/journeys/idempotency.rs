@@ -31,7 +31,8 @@ async fn a_key_with_another_body_is_never_folded_over_the_first() -> Result<()> 
     ensure!(caller.read_after(&first, "device-1").await?.status == 200, "not read back");
     let second = caller.report_named("device-1", "2", "k").await?;
     ensure!(second.json()?["request_id"] == first.json()?["request_id"], "{second}");
-    spine.projector.not_ready(&["is halted", "id-reused"]).await?;
+    let letters = world.letters_in("parked", 1).await?;
+    ensure!(letters.iter().all(|letter| letter.error_code == "id-reused"), "{letters:?}");
     let read = caller.read("device-1").await?;
     ensure!(read.json()?["payload"] == 1 && read.json()?["version"] == 1, "{read}");
     // The key of another device or caller is another event.

@@ -144,6 +144,9 @@ impl Registry {
 
     /// Asks without the converter's own cache, which keeps one bad answer for ever.
     async fn ask(&self, id: u32) -> Result<RegisteredText, FetchError> {
+        if id > LARGEST_ID {
+            return Err(FetchError::UnknownId(id));
+        }
         match get_schema_by_id(id, &self.settings).await {
             Ok(RegisteredSchema { schema, schema_type, .. }) => {
                 Ok(RegisteredText { text: schema, is_avro: schema_type == SchemaType::Avro })
@@ -183,6 +186,10 @@ impl RegisteredText {
         apache_avro::Schema::parse_str(&self.text).ok().map(|schema| schema.canonical_form())
     }
 }
+
+/// The largest id that registries give: theirs are signed, and some answer to more with an error that
+/// does not say that there is no such id.
+const LARGEST_ID: u32 = i32::MAX.cast_unsigned();
 
 fn is_not_found(error: &SRCError) -> bool {
     let answered = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());

@@ -67,8 +67,13 @@ impl Brake {
     pub(crate) fn committed(&self, partition: i32, folded: usize, letters: &[&SetAside]) {
         let mut inner = self.inner.lock();
         let now = Instant::now();
-        inner.history.committed(now, partition, folded, letters);
-        if let Some(reason) = inner.history.verdict(now) {
+        // A client's doing is not ours to stop for.
+        let letters: Vec<_> =
+            letters.iter().copied().filter(|letter| !letter.failure.is_id_reused()).collect();
+        inner.history.committed(now, partition, folded, &letters);
+        // Time alone, which forgets good records, is no reason.
+        let reason = (!letters.is_empty()).then(|| inner.history.verdict(now)).flatten();
+        if let Some(reason) = reason {
             drop(inner);
             self.pull(reason, false);
         }
@@ -85,10 +90,15 @@ impl Brake {
         self.changed.notify_waiters();
     }
 
-    /// Lets the projection go on; what was before does not count any more.
-    pub(crate) fn release(&self) {
-        *self.inner.lock() = Inner::default();
-        self.changed.notify_waiters();
+    /// Lets the projection go on, unless the brake was pulled anew meanwhile; what was before does
+    /// not count any more.
+    pub(crate) fn release_recorded(&self) {
+        let mut inner = self.inner.lock();
+        if inner.pulled.as_ref().is_some_and(|pulled| pulled.is_recorded) {
+            *inner = Inner::default();
+            drop(inner);
+            self.changed.notify_waiters();
+        }
     }
 }
 
@@ -97,30 +107,14 @@ impl Brake {
 struct History {
     letters: VecDeque<Bad>,
     folded: VecDeque<(Instant, u64)>,
-    runs: BTreeMap<i32, Vec<Culprit>>,
+    runs: BTreeMap<i32, Vec<(Instant, u64)>>,
 }
 
 #[derive(Debug)]
 struct Bad {
     at: Instant,
     code: String,
-    culprit: Culprit,
-}
-
-/// Who is at fault: a key, or a record without one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Culprit {
-    Key(String),
-    Record(i32, i64),
-}
-
-impl Culprit {
-    fn of(letter: &SetAside) -> Self {
-        match &letter.stream_id {
-            Some(key) => Self::Key(key.clone()),
-            None => Self::Record(letter.partition, letter.position.offset),
-        }
-    }
+    culprit: u64,
 }
 
 impl History {
@@ -131,13 +125,14 @@ impl History {
         }
         // Among good records a few bad ones are no run, wherever they stood.
         if folded == 0 {
-            run.extend(letters.iter().map(|letter| Culprit::of(letter)));
+            run.retain(|(at, _)| now.duration_since(*at) <= CODE_WINDOW);
+            run.extend(letters.iter().map(|letter| (now, letter.culprit)));
         }
         self.count(now, (folded + letters.len()) as u64);
         self.letters.extend(letters.iter().map(|letter| Bad {
             at: now,
             code: letter.failure.code.clone(),
-            culprit: Culprit::of(letter),
+            culprit: letter.culprit,
         }));
         self.forget(now);
     }
@@ -167,9 +162,9 @@ impl History {
     }
 
     fn one_code(&self, now: Instant) -> Option<String> {
-        let mut keys: BTreeMap<&str, HashSet<&Culprit>> = BTreeMap::new();
+        let mut keys: BTreeMap<&str, HashSet<u64>> = BTreeMap::new();
         for bad in self.letters.iter().filter(|bad| now.duration_since(bad.at) <= CODE_WINDOW) {
-            keys.entry(&bad.code).or_default().insert(&bad.culprit);
+            keys.entry(&bad.code).or_default().insert(bad.culprit);
         }
         let (code, keys) = keys.into_iter().find(|(_, keys)| keys.len() >= KEYS_WITH_ONE_CODE)?;
         let (keys, seconds) = (keys.len(), CODE_WINDOW.as_secs());
@@ -177,8 +172,9 @@ impl History {
     }
 
     fn a_run(&self) -> Option<String> {
-        let is_run = |run: &Vec<Culprit>| {
-            run.len() >= RUN && run.iter().collect::<HashSet<_>>().len() >= KEYS_IN_RUN
+        let is_run = |run: &Vec<(Instant, u64)>| {
+            let keys: HashSet<u64> = run.iter().map(|(_, culprit)| *culprit).collect();
+            run.len() >= RUN && keys.len() >= KEYS_IN_RUN
         };
         let (partition, run) = self.runs.iter().find(|(_, run)| is_run(run))?;
         let run = run.len();
@@ -187,7 +183,7 @@ impl History {
 
     fn a_share(&self) -> Option<String> {
         let records: u64 = self.folded.iter().map(|(_, count)| count).sum();
-        let keys = self.letters.iter().map(|bad| &bad.culprit).collect::<HashSet<_>>().len();
+        let keys = self.letters.iter().map(|bad| bad.culprit).collect::<HashSet<_>>().len();
         let is_too_much = keys >= KEYS_IN_SHARE && keys as u64 * SHARE_OF_RECORDS > records;
         let minutes = SHARE_WINDOW.as_secs() / 60;
         is_too_much
@@ -202,6 +198,7 @@ mod tests {
     use read_models::recorded::LogPosition;
 
     use super::*;
+    use crate::letters::set_aside::culprit;
     use crate::runner::{Failure, FailureClass};
 
     fn bad(key: Option<&str>, partition: i32, offset: i64, code: &str) -> SetAside {
@@ -210,6 +207,7 @@ mod tests {
             position: LogPosition { epoch: 1, offset },
             log_time: Timestamp(0),
             stream_id: key.map(str::to_owned),
+            culprit: culprit(key.map(str::as_bytes), &LogPosition { epoch: 1, offset }),
             failure: Failure {
                 class: FailureClass::Poison,
                 code: code.to_owned(),
@@ -247,6 +245,24 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_reuses_ids_never_pulls_it() {
+        let brake = Brake::default();
+        for offset in 0..500 {
+            let key = format!("d{offset}");
+            brake.committed(0, 0, &[&bad(Some(&key), 0, offset, "id-reused")]);
+        }
+        assert_eq!(brake.pulled(), None);
+    }
+
+    #[test]
+    fn one_that_was_pulled_since_is_not_released() {
+        let brake = Brake::default();
+        brake.pull("anew".to_owned(), false);
+        brake.release_recorded();
+        assert!(brake.pulled().is_some());
+    }
+
+    #[test]
     fn good_records_end_a_run() {
         let brake = Brake::default();
         for offset in 0..9 {
@@ -261,7 +277,7 @@ mod tests {
     fn released_it_forgets() {
         let brake = Brake::default();
         brake.pull("a test".to_owned(), true);
-        brake.release();
+        brake.release_recorded();
         brake.committed(0, 1, &[&bad(Some("d"), 0, 1, "magic")]);
         assert_eq!(brake.pulled(), None);
     }

@@ -20,7 +20,9 @@ const EVERY: Duration = Duration::from_millis(500);
 pub(crate) async fn keep(pool: PgPool, scope: Arc<Scope>, brake: Arc<Brake>) {
     let mut tick = interval(EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut told = None;
+    // Said once whatever it is: an earlier run may have said otherwise.
+    let mut told = brake.pulled().map(|pulled| pulled.reason);
+    tell(scope.projection, told.as_deref());
     loop {
         tokio::select! {
             _ = tick.tick() => {}
@@ -50,6 +52,7 @@ async fn compare(pool: &PgPool, scope: &Scope, brake: &Brake) -> Result<(), sqlx
         brake.pull(reason, true);
         return Ok(());
     }
+    let was_recorded = brake.pulled().is_some();
     let stored: Option<Option<String>> = sqlx::query_scalar(
         "SELECT brake FROM generations WHERE projection = $1 AND generation = $2",
     )
@@ -59,8 +62,9 @@ async fn compare(pool: &PgPool, scope: &Scope, brake: &Brake) -> Result<(), sqlx
     .await?;
     match (stored.flatten(), brake.pulled()) {
         (Some(reason), None) => brake.pull(reason, true),
-        (None, Some(_)) => brake.release(),
-        (Some(_), Some(_)) | (None, None) => {}
+        // One that was pulled since the question was asked is not answered by it.
+        (None, Some(_)) if was_recorded => brake.release_recorded(),
+        (Some(_) | None, _) => {}
     }
     Ok(())
 }

@@ -112,17 +112,25 @@ impl Notices {
                 }
             },
         };
-        let delivered = match self.send(producer, &copy).await {
-            Ok(delivered) => Some(delivered),
+        match self.send(producer, &copy).await {
+            Ok(delivered) => {
+                mark(&mut transaction, copy.id, Some(delivered)).await?;
+                transaction.commit().await?;
+                NoticePublished { projection: self.scope.projection, letter: copy.id }.emit();
+            }
             Err(SendError::Refused(Refusal::TooLarge)) => {
                 tracing::error!(letter.id = %copy.id, "a letter is too large for a copy; the table has it");
-                None
+                mark(&mut transaction, copy.id, None).await?;
+                transaction.commit().await?;
             }
-            Err(error) => return Err(error.into()),
-        };
-        mark(&mut transaction, copy.id, delivered).await?;
-        transaction.commit().await?;
-        NoticePublished { projection: self.scope.projection, letter: copy.id }.emit();
+            // The log takes nothing now, whoever asks.
+            Err(error @ SendError::Refused(_)) => return Err(error.into()),
+            Err(error @ SendError::Unknown(_)) => {
+                tracing::warn!(letter.id = %copy.id, error = &error as &dyn std::error::Error, "a letter's copy is sent again later");
+                put_off(&mut transaction, copy.id).await?;
+                transaction.commit().await?;
+            }
+        }
         Ok(true)
     }
 
@@ -132,8 +140,8 @@ impl Notices {
                     l.value, l.header_names, l.header_values, l.error_class, l.error_code,
                     l.error_message, l.attempts, l.first_failed_at
              FROM letter_notices n JOIN letters l ON l.id = n.letter_id
-             WHERE n.published_at IS NULL AND l.projection = $1
-             ORDER BY n.created_at LIMIT 1 FOR UPDATE OF n SKIP LOCKED",
+             WHERE n.published_at IS NULL AND n.next_try_at <= now() AND l.projection = $1
+             ORDER BY n.next_try_at LIMIT 1 FOR UPDATE OF n SKIP LOCKED",
         )
         .bind(self.scope.projection)
         .fetch_optional(connection)
@@ -189,6 +197,20 @@ async fn mark(
     .bind(letter)
     .bind(delivered.map(|delivered| delivered.partition))
     .bind(offset.and_then(|offset| i64::try_from(offset).ok()))
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Lets the others go before a copy whose outcome is not known, longer each time.
+async fn put_off(connection: &mut PgConnection, letter: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE letter_notices
+         SET attempts = attempts + 1,
+             next_try_at = now() + least(2 ^ attempts, 300) * interval '1 second'
+         WHERE letter_id = $1",
+    )
+    .bind(letter)
     .execute(connection)
     .await
     .map(drop)

@@ -237,7 +237,10 @@ impl<P: Projection> Replay<'_, P> {
         }
         let recorded = match stored.decode(self.decoder) {
             Ok(recorded) => recorded,
-            Err(failure) if failure.class == FailureClass::Poison => {
+            // A schema that this program lacks is waited for, but not by an operator.
+            Err(failure)
+                if failure.class == FailureClass::Poison || matches!(by, By::Operator { .. }) =>
+            {
                 return Ok(Outcome::Failed(failure));
             }
             Err(failure) => return Err(ReplayError::Failed(failure)),
@@ -265,7 +268,7 @@ impl<P: Projection> Replay<'_, P> {
         scope: &Scope,
         recorded: &read_models::recorded::Recorded<P::Event>,
     ) -> Result<LetterState, Failure> {
-        let distinct = seen::distinct(&mut *connection, scope, &[recorded]).await;
+        let distinct = seen::distinct_late(&mut *connection, scope, recorded).await;
         let distinct = distinct.map_err(|error| match error {
             seen::SeenError::Database(error) => {
                 Failure::of_database(&error, "looking up seen events")

@@ -19,6 +19,9 @@ const AT_ONCE: i64 = 100;
 /// Longest attempt.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a letter rests whose attempt failed for a reason that is not its own.
+const POSTPONED: Duration = Duration::from_secs(2);
+
 /// What letters of one build of a projection are tried again with.
 pub(crate) struct Retry<P: Projection> {
     pub(crate) projection: Arc<P>,
@@ -49,14 +52,28 @@ impl<P: Projection> Retry<P> {
     }
 
     async fn round(&self, connection: &mut Option<PgConnection>) -> Result<(), Failure> {
-        let connection = match connection {
-            Some(connection) => connection,
-            None => connection.insert(self.connect().await?),
-        };
-        for letter in self.due(connection).await? {
-            self.attempt(connection, letter).await?;
+        let due = self.due(self.connected(connection).await?).await?;
+        for letter in due {
+            let attempted = self.attempt(self.connected(connection).await?, letter).await;
+            if let Err(failure) = attempted {
+                // What is open in the session is not known, and the letter may be the reason: the
+                // others go before it.
+                *connection = None;
+                postpone(self.connected(connection).await?, letter).await?;
+                tracing::warn!(letter.id = %letter, error.code = failure.code, "a letter is tried later: {failure}");
+            }
         }
         Ok(())
+    }
+
+    async fn connected<'c>(
+        &self,
+        connection: &'c mut Option<PgConnection>,
+    ) -> Result<&'c mut PgConnection, Failure> {
+        match connection {
+            Some(connection) => Ok(connection),
+            None => Ok(connection.insert(self.connect().await?)),
+        }
     }
 
     async fn attempt(&self, connection: &mut PgConnection, letter: Uuid) -> Result<(), Failure> {
@@ -82,10 +99,10 @@ impl<P: Projection> Retry<P> {
     /// Letters whose time has come, the oldest first.
     async fn due(&self, connection: &mut PgConnection) -> Result<Vec<Uuid>, Failure> {
         sqlx::query_scalar(
-            "SELECT id FROM letters
-             WHERE projection = $1 AND generation = $2 AND state = 'retrying'
-               AND next_try_at <= now()
-             ORDER BY next_try_at LIMIT $3",
+            "SELECT l.id FROM letters l JOIN generations g USING (projection, generation)
+             WHERE l.projection = $1 AND l.generation = $2 AND l.state = 'retrying'
+               AND l.next_try_at <= now() AND g.brake IS NULL
+             ORDER BY l.next_try_at LIMIT $3",
         )
         .bind(self.scope.projection)
         .bind(self.scope.generation)
@@ -107,4 +124,18 @@ impl<P: Projection> Retry<P> {
             .await
             .map_err(|error| Failure::of_database(&error, "connecting"))
     }
+}
+
+/// Puts a letter behind the others, without counting a try.
+async fn postpone(connection: &mut PgConnection, letter: Uuid) -> Result<(), Failure> {
+    sqlx::query(
+        "UPDATE letters SET next_try_at = now() + $2 * interval '1 second'
+         WHERE id = $1 AND state = 'retrying'",
+    )
+    .bind(letter)
+    .bind(POSTPONED.as_secs_f64())
+    .execute(connection)
+    .await
+    .map(drop)
+    .map_err(|error| Failure::of_database(&error, "putting a letter off"))
 }

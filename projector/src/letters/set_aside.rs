@@ -1,5 +1,7 @@
 //! A record that is to become a letter: plain data.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use domain::Timestamp;
 use read_models::recorded::{LogPosition, Recorded};
 
@@ -13,6 +15,8 @@ pub(crate) struct SetAside {
     pub(crate) log_time: Timestamp,
     /// Whose it is, where the key is text that can be stored.
     pub(crate) stream_id: Option<String>,
+    /// Who is at fault, for the brake: equal for records of one key, whatever its bytes.
+    pub(crate) culprit: u64,
     pub(crate) failure: Failure,
 }
 
@@ -30,9 +34,17 @@ impl<E: Event> Item<E> {
     pub(crate) fn blamed(self, failure: Failure) -> Self {
         match self {
             Self::Event(record) => {
-                let stream_id = storable(record.event.stream_id().as_bytes());
+                let key = record.event.stream_id().as_bytes();
+                let (stream_id, culprit) = (storable(key), culprit(Some(key), &record.position));
                 let Recorded { partition, position, log_time, .. } = record;
-                Self::SetAside(SetAside { partition, position, log_time, stream_id, failure })
+                Self::SetAside(SetAside {
+                    partition,
+                    position,
+                    log_time,
+                    stream_id,
+                    culprit,
+                    failure,
+                })
             }
             aside @ Self::SetAside(_) => aside,
         }
@@ -53,10 +65,23 @@ impl<E: Event> Item<E> {
     }
 }
 
-/// A key as text, if the database can hold it.
+/// The longest key that an index takes beside the other coordinates of a letter, in bytes.
+const LONGEST_STORABLE: usize = 2_048;
+
+/// A key as text, if the database can hold and index it.
 pub(crate) fn storable(key: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(key).ok()?;
-    (!text.contains('\0')).then(|| text.to_owned())
+    (key.len() <= LONGEST_STORABLE && !text.contains('\0')).then(|| text.to_owned())
+}
+
+/// A key, or a record that has none.
+pub(crate) fn culprit(key: Option<&[u8]>, position: &LogPosition) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    match key {
+        Some(key) => key.hash(&mut hasher),
+        None => position.hash(&mut hasher),
+    }
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -68,5 +93,6 @@ mod tests {
         assert_eq!(storable(b"device-1"), Some("device-1".to_owned()));
         assert_eq!(storable(b"a\0b"), None);
         assert_eq!(storable(&[0xff]), None);
+        assert_eq!(storable(&[b'a'; 3_000]), None);
     }
 }

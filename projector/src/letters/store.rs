@@ -16,7 +16,7 @@ use crate::runner::{Move, Scope};
 pub(crate) struct NewLetter<'a> {
     pub(crate) id: Uuid,
     pub(crate) aside: &'a SetAside,
-    /// `Retrying`, or `Blocked` behind an earlier one.
+    /// `Retrying`, `Parked` where no wait mends it, or `Blocked` behind an earlier one.
     pub(crate) state: LetterState,
     pub(crate) record: OwnedRecord,
 }
@@ -143,9 +143,21 @@ async fn insert_one(
     .bind(&aside.failure.message)
     .bind(attempts)
     .bind(rest.map(|rest| rest.as_secs_f64()))
-    .execute(connection)
-    .await
-    .map(drop)
+    .execute(&mut *connection)
+    .await?;
+    match state {
+        LetterState::Parked => notice(connection, *id).await,
+        _ => Ok(()),
+    }
+}
+
+/// Has a letter told of on `events-dlq`, once.
+pub(crate) async fn notice(connection: &mut PgConnection, letter: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO letter_notices (letter_id) VALUES ($1) ON CONFLICT DO NOTHING")
+        .bind(letter)
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
 /// Notes for each stream that its later events wait: behind a new head, or more of them behind one
@@ -213,7 +225,7 @@ pub(crate) async fn count_parked(
 }
 
 /// Why there may be no more letters: a key or a partition has as many open as it may have, these
-/// included.
+/// included. Ids reused do not count: they are a client's doing, and would let it stop the others.
 pub(crate) async fn over_the_cap(
     connection: &mut PgConnection,
     scope: &Scope,
@@ -224,7 +236,7 @@ pub(crate) async fn over_the_cap(
             "WITH by_key AS (
                  SELECT stream_id, count(*) AS letters FROM letters
                  WHERE projection = $1 AND generation = $2 AND topic = $3 AND epoch = $4
-                   AND partition = $5 AND settled_at IS NULL
+                   AND partition = $5 AND settled_at IS NULL AND error_code <> 'id-reused'
                  GROUP BY stream_id)
              SELECT coalesce(sum(letters), 0)::bigint,
                     max(letters) FILTER (WHERE stream_id IS NOT NULL)

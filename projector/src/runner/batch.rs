@@ -16,7 +16,7 @@ use super::seen::{self, Distinct, SeenError};
 use super::{Order, Projection};
 use crate::letters::set_aside::{Item, SetAside};
 use crate::letters::store;
-use sort::{Aside, Sorted, sort};
+use sort::{Aside, Past, Sorted, sort};
 
 /// What a committed batch did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -100,9 +100,11 @@ impl<P: Projection> Folding<'_, P> {
             GenerationState::Retired => return Err(BatchError::Retired),
             GenerationState::Braked(reason) => return Err(BatchError::Braked(reason)),
         }
-        let known = self.known_letters(&mut *connection, moves, &moved).await?;
+        let letters = self.known_letters(&mut *connection, moves, &moved).await?;
+        let folded_to = moved.iter().map(|moved| (moved.partition, moved.folded_to)).collect();
+        let past = Past { letters, folded_to };
         let parked = self.parked_streams(&mut *connection, &moved, batch).await?;
-        let Sorted { events, asides } = sort(batch, P::ORDER, &known, parked);
+        let Sorted { events, asides } = sort(batch, P::ORDER, &past, parked);
         let Distinct { events, duplicates } =
             seen::distinct(&mut *connection, scope, &events).await.map_err(of_seen)?;
         // A panic of the fold is caught here, so that the lane goes on with another connection.
@@ -220,10 +222,11 @@ impl<P: Projection> Folding<'_, P> {
     }
 }
 
-/// The records are the same in a moment, unless the log has lost them.
+/// The records are the same in a moment, unless the log has lost them. It is the partition that rests
+/// meanwhile, not the lane: the database is there, and so may be the leaders of other partitions.
 fn not_read(error: &ReadRecordError) -> Failure {
     let class =
-        if error.is_transient() { FailureClass::Transient } else { FailureClass::DeployFault };
+        if error.is_transient() { FailureClass::Contention } else { FailureClass::DeployFault };
     Failure {
         class,
         code: error.kind().to_owned(),

@@ -8,7 +8,7 @@ use kafka_io::consumer::{Decode, RecordView};
 use read_models::recorded::{LogPosition, Recorded};
 
 use super::{Event, Failure, FailureClass};
-use crate::letters::set_aside::{SetAside, storable};
+use crate::letters::set_aside::{SetAside, culprit, storable};
 
 /// The decoder that the polling thread and the lanes share.
 pub(crate) type SharedDecoder<E> = Arc<Decoder<E>>;
@@ -115,6 +115,7 @@ impl Undecoded {
             position: self.position,
             log_time: self.log_time,
             stream_id: self.key.as_deref().and_then(storable),
+            culprit: culprit(self.key.as_deref(), &self.position),
             failure,
         }
     }

@@ -87,6 +87,11 @@ impl Failure {
         }
     }
 
+    /// Whether it is that: a client's doing, which no later attempt mends.
+    pub(crate) fn is_id_reused(&self) -> bool {
+        self.code == "id-reused"
+    }
+
     /// A fold panicked; the panic's text stays in the process' own output, since it may hold values.
     pub fn panicked() -> Self {
         Self {

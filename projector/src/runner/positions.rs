@@ -91,6 +91,8 @@ pub(super) struct Moved {
     pub(super) parked_keys: i32,
     /// Offset of the newest letter, below 0 if there is none.
     pub(super) last_letter: i64,
+    /// The highest offset it stood at before: above the batch's first where it was set back.
+    pub(super) folded_to: i64,
     pub(super) partition: i32,
 }
 
@@ -109,17 +111,18 @@ pub(super) async fn advance(
              SELECT * FROM UNNEST($6::int[], $7::bigint[], $8::bigint[], $9::bytea[], $10::bigint[])
                  AS b(partition, floor, next_offset, last_record, log_time_ms)
          ), locked AS (
-             SELECT p.partition FROM positions p JOIN batch b USING (partition)
+             SELECT p.partition, p.folded_to FROM positions p JOIN batch b USING (partition)
              WHERE p.projection = $1 AND p.generation = $2 AND p.topic = $3 AND p.epoch = $4
              ORDER BY p.partition FOR UPDATE OF p
          )
          UPDATE positions p
-         SET next_offset = b.next_offset, last_record = b.last_record, owner = $5,
+         SET next_offset = b.next_offset, folded_to = greatest(p.folded_to, b.next_offset),
+             last_record = b.last_record, owner = $5,
              last_log_time = to_timestamp(b.log_time_ms / 1000.0)
          FROM batch b JOIN locked l USING (partition)
          WHERE p.projection = $1 AND p.generation = $2 AND p.topic = $3 AND p.epoch = $4
            AND p.partition = b.partition AND p.next_offset = b.floor
-         RETURNING p.partition, p.parked_keys, p.last_letter",
+         RETURNING p.partition, p.parked_keys, p.last_letter, l.folded_to",
     )
     .bind(scope.projection)
     .bind(scope.generation)

@@ -70,6 +70,31 @@ pub(crate) async fn distinct<'a, E: Event>(
     Ok(Distinct { duplicates: batch.len() - events.len(), events })
 }
 
+/// The same of one event that was a letter: later events with its identity may have been folded, so
+/// its body is compared whichever came first, and beyond [`REMEMBERED`] it is an event of its own.
+pub(crate) async fn distinct_late<'a, E: Event>(
+    connection: &mut PgConnection,
+    scope: &Scope,
+    record: &'a Recorded<E>,
+) -> Result<Distinct<'a, E>, SeenError> {
+    let alone = Distinct { events: vec![record], duplicates: 0 };
+    let waiting = named(&[record]);
+    let firsts = first_of_each(&waiting);
+    let Some((id, named)) = firsts.first_key_value() else { return Ok(alone) };
+    let new = remember(connection, scope, &firsts).await?;
+    let known = known(connection, scope, &firsts, &new).await?;
+    let Some(known) = known.get(id).filter(|_| !new.contains(id)) else { return Ok(alone) };
+    let age = record.log_time.micros().abs_diff(known.log_time.micros());
+    if i64::try_from(age).is_ok_and(|age| age <= REMEMBERED.num_microseconds().unwrap_or(i64::MAX))
+    {
+        if known.body_hash[..] != named.body_hash[..] {
+            return Err(id_reused(record));
+        }
+        return Ok(Distinct { events: Vec::new(), duplicates: 1 });
+    }
+    Ok(alone)
+}
+
 /// A record whose client named it.
 struct Named<'a, E> {
     record: &'a Recorded<E>,
@@ -208,7 +233,7 @@ async fn known<E>(
 
 /// Forgets identities that no record still to come can repeat within [`REMEMBERED`]: those older by
 /// more than that than what their own partition, where every record of theirs stands, was folded
-/// to. Returns how many, at most `limit`.
+/// to, and than its oldest open letter. Returns how many, at most `limit`.
 pub(super) async fn forget(
     connection: &mut PgConnection,
     scope: &Scope,
@@ -219,6 +244,11 @@ pub(super) async fn forget(
              SELECT s.ctid FROM seen s JOIN positions p USING (projection, generation, partition)
              WHERE p.projection = $1 AND p.generation = $2 AND p.topic = $5 AND p.epoch = $6
                AND s.log_time < p.last_log_time - $3
+               AND s.log_time < coalesce((
+                   SELECT min(l.log_time) FROM letters l
+                   WHERE l.projection = p.projection AND l.generation = p.generation
+                     AND l.topic = p.topic AND l.epoch = p.epoch AND l.partition = p.partition
+                     AND l.settled_at IS NULL), p.last_log_time) - $3
              LIMIT $4))",
     )
     .bind(scope.projection)

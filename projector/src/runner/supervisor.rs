@@ -187,7 +187,7 @@ impl<P: Projection> Supervisor<P> {
         let brake = Arc::new(Brake::default());
         let lanes = self.lanes(&scope, &decoder, &brake, lane_notices);
         // Ended when dropped.
-        let _beside = self.beside(&pool, &scope, &decoder, &registry, brake);
+        let mut beside = self.beside(&pool, &scope, &decoder, &registry, brake);
         let mut group = Group::new(
             &self.config,
             &self.progress,
@@ -199,6 +199,9 @@ impl<P: Projection> Supervisor<P> {
         let ended = tokio::select! {
             () = is_stopped(stopped) => Ended::Stopped,
             reason = group.run(group_inbox, lane_inbox) => Ended::Failed(reason),
+            Some(_) = beside.join_next() => {
+                Ended::Failed("a task beside the lanes has ended".to_owned())
+            }
         };
         end_lanes(group.into_lanes()).await;
         self.progress.released_all();

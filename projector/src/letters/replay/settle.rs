@@ -89,10 +89,7 @@ async fn failed(
     .execute(&mut *connection)
     .await?;
     if state == LetterState::Parked {
-        sqlx::query("INSERT INTO letter_notices (letter_id) VALUES ($1) ON CONFLICT DO NOTHING")
-            .bind(stored.id)
-            .execute(connection)
-            .await?;
+        store::notice(connection, stored.id).await?;
     }
     Ok(())
 }
@@ -195,6 +192,16 @@ pub(super) async fn unblock(
         .bind(i32::try_from(open.len()).unwrap_or(i32::MAX))
         .execute(&mut *connection)
         .await?;
+    if let Some(head) = open.first() {
+        // More waited than one replay takes: the next begins here, by itself.
+        sqlx::query(
+            "UPDATE letters SET state = 'retrying', next_try_at = now()
+             WHERE id = $1 AND state = 'blocked'",
+        )
+        .bind(head)
+        .execute(&mut *connection)
+        .await?;
+    }
     let is_free = open.is_empty() && changed.rows_affected() > 0;
     let change = BTreeMap::from([(partition, -i32::from(is_free))]);
     store::count_parked(connection, scope, &change).await

@@ -8,7 +8,7 @@ use read_models::recorded::Recorded;
 use uuid::Uuid;
 
 use crate::letters::LetterState;
-use crate::letters::set_aside::{Item, SetAside};
+use crate::letters::set_aside::{Item, SetAside, culprit, storable};
 use crate::letters::store::{NewLetter, Waiting};
 use crate::runner::{Event, Failure, FailureClass, Order};
 
@@ -38,16 +38,37 @@ impl Aside<'_> {
     }
 }
 
+/// What is known of the batch's records from before.
+#[derive(Debug, Default)]
+pub(super) struct Past {
+    /// Records that are letters.
+    pub(super) letters: BTreeSet<(i32, i64)>,
+    /// Offsets below which everything else was folded, by partition.
+    pub(super) folded_to: BTreeMap<i32, i64>,
+}
+
+impl Past {
+    fn is_folded(&self, (partition, offset): (i32, i64)) -> bool {
+        self.folded_to.get(&partition).is_some_and(|folded_to| offset < *folded_to)
+    }
+}
+
 /// Sorts a batch that is in log order within each partition. Records that are letters already are
-/// left out; of a projection that keeps order, every record of a stream goes behind its letter.
+/// left out; of a projection that keeps order, every record of a stream goes behind its letter. What
+/// was folded before, and comes again because a position was set back, is left to the fold, which
+/// knows it, and is never set aside.
 pub(super) fn sort<'a, E: Event>(
     batch: &[&'a Item<E>],
     order: Order,
-    known: &BTreeSet<(i32, i64)>,
+    past: &Past,
     mut parked: Parked,
 ) -> Sorted<'a, E> {
     let mut sorted = Sorted { events: Vec::with_capacity(batch.len()), asides: Vec::new() };
-    for item in batch.iter().copied().filter(|item| !known.contains(&place(item))) {
+    for item in batch.iter().copied().filter(|item| !past.letters.contains(&place(item))) {
+        if past.is_folded(place(item)) {
+            sorted.events.extend(item.event());
+            continue;
+        }
         let stream = stream_of(item).map(|(partition, stream)| (partition, stream.to_owned()));
         // A look-up for each record only where order is kept: elsewhere nothing is ever parked.
         let head = match order {
@@ -68,7 +89,10 @@ pub(super) fn sort<'a, E: Event>(
                     parked.insert(stream, id);
                     id
                 });
-                let (record, state) = (Cow::Borrowed(aside), LetterState::Retrying);
+                // No wait makes an id unused again.
+                let is_final = aside.failure.is_id_reused();
+                let state = if is_final { LetterState::Parked } else { LetterState::Retrying };
+                let record = Cow::Borrowed(aside);
                 sorted.asides.push(Aside { id, record, state, head });
             }
         }
@@ -95,17 +119,21 @@ pub(super) fn stream_of<E: Event>(item: &Item<E>) -> Option<(i32, &str)> {
 fn behind<E: Event>(item: &Item<E>) -> Cow<'_, SetAside> {
     match item {
         Item::SetAside(aside) => Cow::Borrowed(aside),
-        Item::Event(record) => Cow::Owned(SetAside {
-            partition: record.partition,
-            position: record.position,
-            log_time: record.log_time,
-            stream_id: Some(record.event.stream_id().to_owned()),
-            failure: Failure {
-                class: FailureClass::Poison,
-                code: "blocked".to_owned(),
-                message: "an earlier event of the stream could not be folded".to_owned(),
-            },
-        }),
+        Item::Event(record) => {
+            let key = record.event.stream_id().as_bytes();
+            Cow::Owned(SetAside {
+                partition: record.partition,
+                position: record.position,
+                log_time: record.log_time,
+                stream_id: storable(key),
+                culprit: culprit(Some(key), &record.position),
+                failure: Failure {
+                    class: FailureClass::Poison,
+                    code: "blocked".to_owned(),
+                    message: "an earlier event of the stream could not be folded".to_owned(),
+                },
+            })
+        }
     }
 }
 
@@ -171,7 +199,8 @@ mod tests {
             let order = if is_sequenced { Order::Sequenced } else { Order::Independent };
             let known: BTreeSet<_> = known.into_iter().map(|offset| (0, offset)).collect();
             let refs: Vec<_> = items.iter().collect();
-            let sorted = sort(&refs, order, &known, Parked::new());
+            let past = Past { letters: known.clone(), folded_to: BTreeMap::new() };
+            let sorted = sort(&refs, order, &past, Parked::new());
             let folded = sorted.events.iter().map(|record| record.position.offset);
             let aside = sorted.asides.iter().map(|aside| aside.record.position.offset);
             let mut all: Vec<_> =
@@ -187,7 +216,7 @@ mod tests {
             let head = Uuid::now_v7();
             let before: Parked = parked.then(|| ((0, "d0".to_owned()), head)).into_iter().collect();
             let refs: Vec<_> = items.iter().collect();
-            let sorted = sort(&refs, Order::Sequenced, &BTreeSet::new(), before);
+            let sorted = sort(&refs, Order::Sequenced, &Past::default(), before);
             for record in &sorted.events {
                 let stream = record.event.stream_id();
                 let is_behind = |aside: &&Aside<'_>| {
@@ -197,8 +226,8 @@ mod tests {
                 prop_assert!(sorted.asides.iter().find(is_behind).is_none());
                 prop_assert!(!parked || stream != "d0");
             }
-            let retrying = sorted.asides.iter().filter(|a| a.state == LetterState::Retrying);
-            let heads: Vec<_> = retrying.filter_map(|a| a.record.stream_id.clone()).collect();
+            let first = sorted.asides.iter().filter(|a| a.state != LetterState::Blocked);
+            let heads: Vec<_> = first.filter_map(|a| a.record.stream_id.clone()).collect();
             let distinct: BTreeSet<_> = heads.iter().collect();
             prop_assert_eq!(distinct.len(), heads.len(), "a stream has two heads");
             let counted: i32 = waiting(&sorted.asides).values().map(|w| w.letters).sum();
@@ -206,10 +235,32 @@ mod tests {
         }
 
         #[test]
+        fn what_was_folded_before_is_never_set_aside(
+            records in records(),
+            folded_to in 0i64..40,
+            is_sequenced: bool,
+        ) {
+            let items = batch(&records);
+            let order = if is_sequenced { Order::Sequenced } else { Order::Independent };
+            let past = Past { folded_to: BTreeMap::from([(0, folded_to)]), ..Past::default() };
+            let before = Parked::from([((0, "d0".to_owned()), Uuid::now_v7())]);
+            let refs: Vec<_> = items.iter().collect();
+            let sorted = sort(&refs, order, &past, before);
+            for aside in &sorted.asides {
+                prop_assert!(aside.record.position.offset >= folded_to);
+            }
+            let good = items.iter().filter_map(Item::event);
+            let again = good.filter(|record| record.position.offset < folded_to).count();
+            let kept =
+                sorted.events.iter().filter(|record| record.position.offset < folded_to).count();
+            prop_assert_eq!(again, kept);
+        }
+
+        #[test]
         fn without_order_nobody_waits(records in records()) {
             let items = batch(&records);
             let refs: Vec<_> = items.iter().collect();
-            let sorted = sort(&refs, Order::Independent, &BTreeSet::new(), Parked::new());
+            let sorted = sort(&refs, Order::Independent, &Past::default(), Parked::new());
             prop_assert_eq!(sorted.asides.len(), records.iter().filter(|(_, bad)| *bad).count());
         }
     }
