@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use event_schema::decode::KnownId;
@@ -230,11 +230,20 @@ impl Log {
         topic
             .partitions()
             .iter()
-            .map(|partition| {
-                let (_, end) = consumer.fetch_watermarks(&self.topic, partition.id(), PATIENCE)?;
-                Ok((partition.id(), end))
-            })
+            .map(|partition| Ok((partition.id(), self.end_of(consumer, partition.id())?)))
             .collect()
+    }
+
+    /// A broker that has just been given a partition says for a moment that it is not its leader.
+    fn end_of(&self, consumer: &BaseConsumer, partition: i32) -> Result<i64> {
+        let began = Instant::now();
+        loop {
+            match consumer.fetch_watermarks(&self.topic, partition, PATIENCE) {
+                Ok((_, end)) => return Ok(end),
+                Err(error) if began.elapsed() > PATIENCE => return Err(error.into()),
+                Err(_) => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
     }
 }
 
