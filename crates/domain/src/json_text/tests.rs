@@ -310,8 +310,13 @@ proptest! {
 
     #[test]
     fn exactly_the_texts_that_a_strict_reader_takes_are_taken(text in nearly_json()) {
-        let strict = serde_json::from_str::<Strict>(&text);
-        prop_assert_eq!(rule(&text).is_ok(), strict.is_ok(), "{:?}", strict.err());
+        let strict = serde_json::from_str::<Strict>(&text).map_err(|error| error.to_string());
+        match (rule(&text), strict) {
+            // Bounds of numbers are each reader's own: this one knows ours only by the double they fit.
+            (Err((_, "max-exponent" | "max-digits")), _) => {}
+            (_, Err(error)) if error.starts_with("number out of range") => {}
+            (ours, strict) => prop_assert_eq!(ours.is_ok(), strict.is_ok(), "{:?}", strict.err()),
+        }
     }
 
     #[test]
