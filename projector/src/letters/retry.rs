@@ -59,7 +59,10 @@ impl<P: Projection> Retry<P> {
                 // What is open in the session is not known, and the letter may be the reason: the
                 // others go before it.
                 *connection = None;
-                postpone(self.connected(connection).await?, letter).await?;
+                // A defect was written down as a try, with the rest that follows one.
+                if failure.class != FailureClass::Bug {
+                    postpone(self.connected(connection).await?, letter).await?;
+                }
                 tracing::warn!(letter.id = %letter, error.code = failure.code, "a letter is tried later: {failure}");
             }
         }
