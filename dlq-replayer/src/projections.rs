@@ -1,12 +1,16 @@
 //! The projections of this release, which fold letters again.
 
+use std::time::Duration;
+
 use domain::device::DeviceEvent;
 use event_schema::decode::{Decoder, KnownId};
 use event_schema::registry::{Registry, RegistryConfig};
+use projector::cache::Announcer;
 use projector::letters::LetterState as Became;
 use projector::letters::replay::{self, By, Mode, Replay};
 use projector::resource::Resource;
 use projector::runner::{Failure, FailureClass, Projection};
+use read_cache::CacheConfig;
 use read_models::deployment;
 use settings::{Prefix, Settings};
 use sqlx::PgConnection;
@@ -18,10 +22,14 @@ use crate::letter::Letter;
 use crate::replay::{Failed, Outcome, ReplayError, Replayed, Replays};
 use crate::trouble::told;
 
+/// Longest wait for the first connection to Redis.
+const CONNECT_CACHE: Duration = Duration::from_secs(2);
+
 /// Folds letters by the projection that failed on them, as the projector of the same release does.
 pub struct Projections {
     database: Database,
     registry: RegistryConfig,
+    cache: Option<CacheConfig>,
     ready: Option<Ready>,
 }
 
@@ -29,6 +37,8 @@ pub struct Projections {
 struct Ready {
     device: Decoder<DeviceEvent>,
     registry: Registry,
+    /// `None` where the cache is switched off.
+    announcer: Option<Announcer>,
 }
 
 impl Projections {
@@ -37,6 +47,7 @@ impl Projections {
         Self {
             database: Database::from_settings(settings, prefix),
             registry: RegistryConfig::from_settings(settings),
+            cache: CacheConfig::if_on(settings),
             ready: None,
         }
     }
@@ -63,7 +74,12 @@ impl Projections {
             record_name: schema.record_name,
             version: schema.version,
         });
-        Ok(Ready { device: Decoder::new(known), registry })
+        let announcer = self.cache.as_ref().map(Announcer::start);
+        if let Some(announcer) = &announcer {
+            // One that it cannot connect to refuses each replay, and says so.
+            announcer.connected_within(CONNECT_CACHE).await;
+        }
+        Ok(Ready { device: Decoder::new(known), registry, announcer })
     }
 }
 
@@ -77,10 +93,11 @@ impl Replays for Projections {
     ) -> Result<Replayed, ReplayError> {
         let by = By::Operator { who: actor.who, reason: actor.reason };
         let mode = if dry_run { Mode::DryRun } else { Mode::Commit };
-        let Ready { device, registry } = self.ready().await?;
+        let Ready { device, registry, announcer } = self.ready().await?;
+        let announcer = announcer.as_ref();
         let replayed = match letter.projection.as_str() {
             Resource::NAME => {
-                let replay = Replay { projection: &Resource, decoder: device, registry };
+                let replay = Replay { projection: &Resource, decoder: device, registry, announcer };
                 replay.letter(connection, letter.id, by, mode).await
             }
             other => {

@@ -7,6 +7,7 @@ use kafka_io::config::{KafkaConfig, ProducerConfig};
 use kafka_io::consumer::{Capacity, ConsumerConfig};
 use kafka_io::topic::{ConsumerGroup, Topic};
 use lifecycle::{HttpConfig, Shutdown};
+use read_cache::CacheConfig;
 use read_models::database::DatabaseConfig;
 use settings::{Prefix, Settings, table};
 
@@ -47,6 +48,7 @@ impl Config {
             notices_topic: Topic::EventsDlq.name(&prefix),
             database: DatabaseConfig::from_settings(settings, &prefix),
             registry: RegistryConfig::from_settings(settings),
+            cache: CacheConfig::if_on(settings),
             lanes: settings.size(&table::PROJECTOR_LANES),
             batch,
             transaction_timeout,

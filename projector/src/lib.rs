@@ -3,6 +3,7 @@
 //! A slice is a file named for its read model, which implements [`runner::Projection`]; the
 //! [`runner`] does everything else.
 
+pub mod cache;
 mod config;
 mod device;
 mod health;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use domain::device::DeviceEvent;
 use kafka_io::topic::Topic;
+use read_models::cached::CachedRow;
 use read_models::recorded::{LogPosition, Recorded};
 use read_models::resource::{self, ResourceChange};
 use serde_json::Value;
@@ -19,6 +20,7 @@ impl Projection for Resource {
     const NAME: &'static str = "resource";
     const TOPIC: Topic = Topic::EventsInput;
     const ORDER: Order = Order::Independent;
+    const CACHED_AS: Option<&'static str> = Some("resource");
     type Event = DeviceEvent;
 
     async fn fold(
@@ -52,6 +54,16 @@ impl Projection for Resource {
             }
         }
         Ok(Late::Newest)
+    }
+
+    async fn cached(
+        &self,
+        transaction: &mut PgConnection,
+        generation: i32,
+        stream_ids: &[&str],
+    ) -> Result<Vec<(String, CachedRow)>, sqlx::Error> {
+        let stored = resource::find(transaction, generation, stream_ids).await?;
+        Ok(stored.into_iter().map(|stored| (stored.id.clone(), stored.cached())).collect())
     }
 
     async fn rows(

@@ -8,12 +8,13 @@
 //! - `group` owns membership: which partitions are ours, from which position they are read;
 //! - a `lane` is one task with one database connection that folds some of the partitions;
 //! - `partition` and `plan` are what a lane knows of a partition and does next, as plain data;
-//! - `batch` is the one transaction: position first, then duplicates, then rows;
+//! - `batch` is the one transaction: position first, then duplicates, then rows, then the word to the
+//!   [cache](crate::cache);
 //! - a record that cannot be folded becomes a [letter](crate::letters), in the same transaction;
 //! - `progress` is what health, metrics and waiting readers are told.
 //!
 //! Exactly once rests on the fence: the transaction that folds records also moves the position, and
-//! only from where these records begin. Whatever else goes wrong (a crash, a redelivery, a second
+//! only from where these records begin, under the assignment that was claimed last. Whatever else goes wrong (a crash, a redelivery, a second
 //! owner, an answer lost on the way) ends in a position that is not where it was left; then
 //! everything is rolled back and read again from where the position really is.
 
@@ -28,6 +29,7 @@ mod plan;
 mod positions;
 mod progress;
 mod publish;
+mod reclaims;
 pub(crate) mod seen;
 mod supervisor;
 
@@ -41,6 +43,8 @@ use event_schema::registry::RegistryConfig;
 use kafka_io::config::ProducerConfig;
 use kafka_io::consumer::ConsumerConfig;
 use kafka_io::topic::Topic;
+use read_cache::CacheConfig;
+use read_models::cached::CachedRow;
 use read_models::database::DatabaseConfig;
 use read_models::recorded::Recorded;
 use serde_json::Value;
@@ -95,6 +99,8 @@ pub trait Projection: Send + Sync + 'static {
     const TOPIC: Topic;
     /// What it owes to the order of events.
     const ORDER: Order;
+    /// What its rows are called in the cache, each by its stream; `None` where they are not cached.
+    const CACHED_AS: Option<&'static str> = None;
     /// What it folds.
     type Event: Event;
 
@@ -120,6 +126,17 @@ pub trait Projection: Send + Sync + 'static {
         event: &Recorded<Self::Event>,
     ) -> impl Future<Output = Result<Late, sqlx::Error>> + Send;
 
+    /// The rows of some streams as they stand in the cache, as the transaction sees them; who has
+    /// none is missing. Asked only where they are cached.
+    fn cached(
+        &self,
+        _transaction: &mut PgConnection,
+        _generation: i32,
+        _stream_ids: &[&str],
+    ) -> impl Future<Output = Result<Vec<(String, CachedRow)>, sqlx::Error>> + Send {
+        std::future::ready(Ok(Vec::new()))
+    }
+
     /// The rows of a stream by name, as people are shown them before and after a replay.
     fn rows(
         &self,
@@ -142,6 +159,8 @@ pub struct RunnerConfig {
     pub database: DatabaseConfig,
     /// The schema registry, asked only for an id that is not known.
     pub registry: RegistryConfig,
+    /// The cache in front of reads; `None` where it is switched off.
+    pub cache: Option<CacheConfig>,
     /// Tasks that fold side by side.
     pub lanes: usize,
     /// When a batch is folded.

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct EntityTag {
     pub(crate) generation: i32,
-    pub(crate) version: i64,
+    pub(crate) version: u64,
 }
 
 impl fmt::Display for EntityTag {
@@ -100,7 +100,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_list_is_known_exactly_if_the_tag_is_among_it(
-            tags in prop::collection::vec((any::<bool>(), 0_i32..3, 13_i64..17), 0..6)
+            tags in prop::collection::vec((any::<bool>(), 0_i32..3, 13_u64..17), 0..6)
         ) {
             let is_listed = tags.iter().any(|(_, g, v)| (*g, *v) == (1, 15));
             let list: Vec<_> = tags.iter().map(|(is_weak, generation, version)| {

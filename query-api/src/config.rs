@@ -8,6 +8,7 @@ use lifecycle::{HttpConfig, Shutdown};
 use read_models::database::DatabaseConfig;
 use settings::{Prefix, Settings, table};
 
+use crate::cache::CacheSettings;
 use crate::consistency::Waits;
 use crate::lookups::LookupLimits;
 use crate::resource;
@@ -24,6 +25,7 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// How long it may take to stop.
     pub drain: Duration,
+    pub(crate) cache: Option<CacheSettings>,
     pub(crate) lookups: LookupLimits,
     pub(crate) waits: Waits,
     pub(crate) max_waiting: usize,
@@ -41,6 +43,7 @@ impl Config {
             tokens: TokenKey::from_settings(settings),
             database: DatabaseConfig::from_settings(settings, &prefix),
             drain: Shutdown::budget(settings),
+            cache: CacheSettings::from_settings(settings),
             lookups: LookupLimits {
                 connections: settings.size(&table::QUERY_API_CONNECTIONS),
                 queued: settings.size(&table::QUERY_API_QUEUED_READS),

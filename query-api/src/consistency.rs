@@ -199,6 +199,13 @@ impl Positions {
         let partition = partitioner::partition_of(key.as_bytes(), partitions);
         Some(Shown { log: LogPartition { topic: topic.to_owned(), epoch, partition }, offset })
     }
+
+    /// The partition that a key's records go to now. `None` while it is not known how many there
+    /// are.
+    pub(crate) fn partition_now(&self, topic: &str, key: &str) -> Option<u32> {
+        let partitions = self.partitions_now(topic)?;
+        Some(partitioner::partition_of(key.as_bytes(), partitions))
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! The query API: serves the read models.
 //!
 //! A read is a look-up in the active build of a view. One that carries a consistency token first
-//! waits, in this process, until the view shows the write the token stands for.
+//! waits, in this process, until the view shows the write the token stands for. Rows come from the
+//! cache where it knows them.
 
+mod cache;
 mod caller;
 mod conditional;
 mod config;
@@ -26,6 +28,7 @@ use settings::Settings;
 use telemetry::Metric;
 use tokio_util::task::TaskTracker;
 
+use cache::Cache;
 use consistency::Waits;
 use lookups::Lookups;
 use positions::{Positions, follow};
@@ -45,6 +48,7 @@ pub(crate) struct Parts {
     tokens: TokenKey,
     positions: Positions,
     waits: Waits,
+    cache: Cache,
     resources: Lookups<ResourceLookup>,
     resource_topic: String,
     counters: Counters,
@@ -122,11 +126,15 @@ impl Process for App {
             access::refresh(&verify, &access, keys).await;
         });
 
+        let cache = Cache::start(config.cache);
+        spawn.until_shutdown(cache.watch());
+
         let api = Api(Arc::new(Parts {
             verifier,
             tokens: config.tokens,
             positions,
             waits: config.waits,
+            cache,
             resources,
             resource_topic: config.resource_topic,
             counters: Counters::new(),

@@ -115,6 +115,11 @@ impl Positions {
         self.0.known.borrow().map.partitions(topic, epoch)
     }
 
+    /// How many partitions the topic has in its present life, as far as known.
+    pub(crate) fn partitions_now(&self, topic: &str) -> Option<u32> {
+        self.0.known.borrow().map.partitions_now(topic)
+    }
+
     fn has_waiting(&self) -> bool {
         self.0.places.available_permits() < self.0.max_waiting
     }

@@ -1,22 +1,26 @@
 //! `GET /api/v1/resources/{id}`: the latest state of a device.
 
-mod body;
 mod letters;
 mod row;
 
 use access::Role;
 use axum::extract::{Path, State, rejection::PathRejection};
-use axum::http::header::{CACHE_CONTROL, ETAG, LINK, VARY};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LINK, VARY};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Router, routing::get};
 use domain::device::DeviceId;
 use problem_details::{Problem, ProblemType};
+use read_models::cached::CachedRow;
+use telemetry::Metric;
 
 use crate::Api;
+use crate::cache::{CACHE_STATUS, CacheStatus, Place};
 use crate::caller::Authenticated;
 use crate::conditional::EntityTag;
-use crate::consistency::{Consistency, LogTopic};
+use crate::consistency::{Consistency, LogTopic, OpenLetters};
+use crate::lookups::LookupError;
+use crate::positions::map::Need;
 use crate::refused::Refused;
 
 use row::ResourceKey;
@@ -25,6 +29,9 @@ pub(crate) use row::ResourceLookup;
 
 /// The projection whose view this is.
 const PROJECTION: &str = "resource";
+
+/// What its rows are called in the cache.
+const NOUN: &str = "resource";
 
 /// Whoever may read devices.
 const READERS: &[Role] = &[Role::Device, Role::User, Role::Admin];
@@ -69,29 +76,71 @@ async fn get_resource(
     let topic = LogTopic { projection: PROJECTION, topic: &api.resource_topic };
     let consistency = Consistency::from_headers(&headers, &api.tokens)?;
     let mut settled = consistency.settle(&api.positions, topic, api.waits).await?;
-    let key = ResourceKey { id: id.as_str().to_owned(), unsure: settled.take_unsure() };
-    let found = api.resources.find(key).await?;
+    let found = find(&api, id.as_str(), settled.take_unsure()).await?;
     let settled = settled.despite(found.letters)?;
+    let cache_status = found.cache_status.header_value();
 
-    let Some(stored) = found.stored else {
+    let Some(row) = found.row else {
         api.counters.not_found.increment(1);
         let problem = Problem::new(ProblemType::NotFound, "nothing is known of this device");
-        return Ok(settled.onto(problem.into_response(), None, &api.tokens));
+        let mut response = problem.into_response();
+        insert(response.headers_mut(), CACHE_STATUS, cache_status);
+        return Ok(settled.onto(response, None, &api.tokens));
     };
-    let tag = EntityTag { generation: stored.generation, version: stored.row.version };
+    let tag = EntityTag { generation: row.generation, version: row.version };
     let mut response = if tag.is_known_by(&headers) {
         api.counters.not_modified.increment(1);
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         api.counters.found.increment(1);
-        body::answer(id.as_str(), &stored.row)
+        ([(CONTENT_TYPE, "application/json")], row.body).into_response()
     };
     let out = response.headers_mut();
     out.insert(ETAG, tag.header_value());
     out.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     out.insert(VARY, HeaderValue::from_static("authorization, consistency-token, prefer"));
-    let shown = api.positions.shown(&api.resource_topic, id.as_str(), stored.row.position);
+    insert(out, CACHE_STATUS, cache_status);
+    let shown = api.positions.shown(&api.resource_topic, id.as_str(), row.position);
     Ok(settled.onto(response, shown, &api.tokens))
+}
+
+/// What is known of a device, all of one moment.
+struct Found {
+    row: Option<CachedRow>,
+    letters: Vec<OpenLetters>,
+    cache_status: CacheStatus,
+}
+
+/// From the cache, or from Postgres; from there at once where the reader has to know of letters,
+/// which the cache does not hold.
+async fn find(api: &Api, id: &str, unsure: Vec<Need>) -> Result<Found, LookupError> {
+    let found =
+        if unsure.is_empty() {
+            let place = api
+                .positions
+                .partition_now(&api.resource_topic, id)
+                .map(|partition| Place { noun: NOUN, projection: PROJECTION, id, partition });
+            let load = async || {
+                let key = ResourceKey { id: id.to_owned(), unsure: Vec::new() };
+                Ok(api.resources.find(key).await?.stored.map(|stored| stored.cached()))
+            };
+            let (row, cache_status) = api.cache.get(place, load).await?;
+            Found { row, letters: Vec::new(), cache_status }
+        } else {
+            let key = ResourceKey { id: id.to_owned(), unsure };
+            let found = api.resources.find(key).await?;
+            let row = found.stored.map(|stored| stored.cached());
+            Found { row, letters: found.letters, cache_status: api.cache.bypassed() }
+        };
+    let labels = [NOUN, found.cache_status.label()];
+    Metric::QueryApiCache.counter(&labels).increment(1);
+    Ok(found)
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
+    if let Some(value) = value {
+        headers.insert(name, value);
+    }
 }
 
 /// An id that no device can have names nothing.

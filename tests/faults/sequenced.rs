@@ -153,7 +153,8 @@ impl Stage {
     async fn replay(&self, letter: sqlx::types::Uuid, mode: Mode) -> Result<Vec<Outcome>> {
         let decoder = Decoder::new(self.world.log()?.known_ids());
         let registry = Registry::new(&self.config()?.1)?;
-        let replay = Replay { projection: &Trail, decoder: &decoder, registry: &registry };
+        let replay =
+            Replay { projection: &Trail, decoder: &decoder, registry: &registry, announcer: None };
         let mut connection = self.world.pool().acquire().await?;
         let by = By::Operator { who: "an-operator", reason: Some("mended") };
         let report = replay.letter(&mut connection, letter, by, mode).await?;

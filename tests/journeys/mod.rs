@@ -1,6 +1,7 @@
 //! What users do, over HTTP, through the real processes.
 
 mod access;
+mod cache;
 mod configuration;
 mod consistency;
 mod dead_letters;

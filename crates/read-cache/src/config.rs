@@ -21,6 +21,12 @@ pub struct CacheConfig {
 }
 
 impl CacheConfig {
+    /// The same as [`Self::from_settings`], unless `MILLRACE_CACHE` switches the cache off.
+    pub fn if_on(settings: &mut Settings) -> Option<Self> {
+        let config = Self::from_settings(settings);
+        (settings.text(&table::CACHE) == "on").then_some(config)
+    }
+
     /// Reads `REDIS_URL`, the time-outs and the deployment's prefix.
     pub fn from_settings(settings: &mut Settings) -> Self {
         let url = settings.text(&table::REDIS_URL);

@@ -4,12 +4,18 @@
 //! depend on how the log was cut into batches. A record at or below the row's position was folded
 //! before (a redelivery) and changes nothing.
 
+mod body;
+mod stored;
+
 use std::collections::HashMap;
 
 use domain::Timestamp;
 use domain::device::{DeviceEvent, DeviceEventReported};
 
 use crate::recorded::{LogPosition, Recorded};
+
+pub use body::body;
+pub use stored::{ResourceColumns, StoredResource, find};
 
 /// What a batch does to one device's row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

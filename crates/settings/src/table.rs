@@ -110,6 +110,15 @@ table! {
         name: "REDIS_URL", aliases: &[], default: Some("redis://127.0.0.1:6379"), kind: Kind::Secret,
         about: "the Redis that caches reads, `redis://user:password@host:port/database`, or `rediss://` over TLS; one primary, never a cluster",
     };
+    /// The cache.
+    CACHE = one_of("MILLRACE_CACHE", "on", &["on", "off"],
+        "`off` leaves Redis out: every read goes to Postgres; the same for all processes of a deployment");
+    /// Life of cached resources.
+    CACHE_TTL = millis("MILLRACE_CACHE_TTL_MS", "60000", 1_000, 3_600_000,
+        "how long a resource that nobody reads or changes stands in the cache");
+    /// Life of cached absences.
+    CACHE_MISSING_TTL = millis("MILLRACE_CACHE_MISSING_TTL_MS", "5000", 100, 600_000,
+        "how long it stands in the cache that a resource does not exist");
     /// Patience of reads with the cache.
     CACHE_READ_TIMEOUT = millis("MILLRACE_CACHE_READ_TIMEOUT_MS", "40", 5, 1_000,
         "how long a read waits for Redis before it goes to Postgres");
@@ -233,8 +242,8 @@ table! {
     PROJECTOR_BATCH_AGE = millis("MILLRACE_PROJECTOR_BATCH_AGE_MS", "20", 0, 10_000,
         "least time between the folds of a lane while less waits than a batch; a single event waits for nothing");
     /// Transaction limit.
-    PROJECTOR_TRANSACTION_TIMEOUT = millis("MILLRACE_PROJECTOR_TRANSACTION_TIMEOUT_MS", "10000", 1000, 300_000,
-        "longest transaction of a lane, kept by Postgres: a frozen projector holds no lock longer");
+    PROJECTOR_TRANSACTION_TIMEOUT = millis("MILLRACE_PROJECTOR_TRANSACTION_TIMEOUT_MS", "6000", 1000, 6_500,
+        "longest transaction of a lane, kept by Postgres: a frozen projector holds no lock longer, and what it told the cache stands until then");
     /// Lock limit.
     PROJECTOR_LOCK_TIMEOUT = millis("MILLRACE_PROJECTOR_LOCK_TIMEOUT_MS", "1000", 10, 60_000,
         "longest wait of a lane for a lock that somebody else holds, before it tries again");

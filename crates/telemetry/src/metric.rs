@@ -93,10 +93,16 @@ metrics! {
     LettersWritten = Counter "projection_letters_total" ["projection", "class"] "Records set aside as letters, by class of the failure";
     LettersTried = Counter "projection_letters_tried_total" ["projection", "outcome"] "Letters tried again, by outcome: applied, superseded, duplicate, failed, parked";
     LetterNoticesPublished = Counter "projection_letter_notices_published_total" ["projection"] "Copies of letters published to events-dlq";
+    CacheReachable = Gauge "projection_cache_reachable" ["projection"] "1 while commits are announced to Redis, 0 while they go without it";
+    CacheBodies = Counter "projection_cache_bodies_total" ["projection"] "Bodies in the cache that a commit replaced by new ones";
+    CacheGenerationsRaised = Counter "projection_cache_generations_raised_total" ["projection"] "Partitions whose bodies count no more since Redis is another one or was emptied";
+    CacheRenewalsFailed = Counter "projection_cache_renewals_failed_total" ["projection"] "Rounds in which the trust in the cache was not renewed";
     SchemaCacheMisses = Counter "schema_cache_misses_total" ["outcome"] "Schema ids asked of the registry: found, unknown, unavailable";
 
     // Reads
     QueryApiReads = Counter "query_api_reads_total" ["read_model", "outcome"] "Reads by outcome: found, not_modified, not_found";
+    QueryApiCache = Counter "query_api_cache_total" ["read_model", "outcome"] "Reads by what the cache did: hit, miss, stale, bypass, collapsed, off";
+    QueryApiCacheReachable = Gauge "query_api_cache_reachable" [] "1 while reads ask Redis, 0 while it does not answer in time";
     QueryApiTokenWait = Seconds "query_api_token_wait_seconds" ["projection", "outcome"] "Time a read waited for the position of its token: reached, behind, unavailable";
     QueryApiWaiters = Gauge "query_api_waiting_reads" [] "Reads that wait for a position";
     QueryApiPositionsAge = Gauge "query_api_positions_age_seconds" [] "Time since the positions were last heard of";

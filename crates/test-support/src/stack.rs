@@ -18,7 +18,7 @@ impl Stack {
     /// The environment names none: the test was started by itself.
     pub fn from_env() -> Result<Self> {
         let stack = Self { variables: std::env::vars().collect() };
-        let needed = ["KAFKA_BROKERS", "SCHEMA_REGISTRY_URL", "DATABASE_URL"];
+        let needed = ["KAFKA_BROKERS", "SCHEMA_REGISTRY_URL", "DATABASE_URL", "REDIS_URL"];
         let missing: Vec<_> =
             needed.into_iter().filter(|name| !stack.variables.contains_key(*name)).collect();
         if !missing.is_empty() {
@@ -59,6 +59,14 @@ impl Stack {
     /// Not named.
     pub fn registry_url(&self) -> Result<&str> {
         self.variable("SCHEMA_REGISTRY_URL")
+    }
+
+    /// The cache.
+    ///
+    /// # Errors
+    /// Not named.
+    pub fn redis_url(&self) -> Result<&str> {
+        self.variable("REDIS_URL")
     }
 
     /// The URL under which a role reaches a database.

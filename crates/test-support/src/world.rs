@@ -154,6 +154,7 @@ impl World {
             .setting("MILLRACE_PREFIX", &self.prefix)
             .setting("KAFKA_BROKERS", self.stack.brokers()?)
             .setting("SCHEMA_REGISTRY_URL", self.stack.registry_url()?)
+            .setting("REDIS_URL", self.stack.redis_url()?)
             .setting("DATABASE_URL", self.database_url(role)?))
     }
 

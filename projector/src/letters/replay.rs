@@ -3,7 +3,11 @@
 //! Of a projection that keeps no order, one letter is replayed; of one that does, all letters of its
 //! stream, in log order, until one fails. A live lane that meets the stream meanwhile waits for the
 //! lock on it. A dry run is the same transaction rolled back. Nothing is written to event topics.
+//!
+//! Where the projection is cached, a replay announces itself like a batch, and has no effect while
+//! Redis cannot be reached: it does not own the partition, so that it cannot let trust lapse.
 
+mod cached;
 mod letter;
 mod settle;
 
@@ -13,12 +17,14 @@ use std::panic::AssertUnwindSafe;
 use event_schema::decode::{DecodeError, Decoder};
 use event_schema::registry::{FetchError, Registry};
 use futures_util::FutureExt as _;
+use read_cache::times::LONGEST_TRANSACTION;
 use serde_json::Value;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use uuid::Uuid;
 
 use super::LetterState;
 use super::occurrence::LetterTried;
+use crate::cache::{Announced, Announcer};
 use crate::runner::{Failure, FailureClass, Late, Order, Projection, Scope, seen};
 use letter::{Place, Stored};
 
@@ -115,6 +121,8 @@ pub struct Replay<'a, P: Projection> {
     pub decoder: &'a Decoder<P::Event>,
     /// Asked what a schema id means that the decoder does not know.
     pub registry: &'a Registry,
+    /// Tells the cache; `None` where it is switched off.
+    pub announcer: Option<&'a Announcer>,
 }
 
 impl<P: Projection> Replay<'_, P> {
@@ -134,15 +142,26 @@ impl<P: Projection> Replay<'_, P> {
             .filter(|place| place.projection == P::NAME)
             .ok_or(ReplayError::Unknown(letter))?;
         self.learn(&mut *connection, &place).await?;
-        connection.execute("BEGIN").await.map_err(failed("beginning a replay"))?;
-        let replayed = AssertUnwindSafe(self.within(&mut *connection, &place, by))
+        // What it tells the cache lapses: the server ends it before.
+        let begin =
+            format!("BEGIN; SET LOCAL transaction_timeout = {}", LONGEST_TRANSACTION.as_millis());
+        connection
+            .execute(sqlx::AssertSqlSafe(begin))
+            .await
+            .map_err(failed("beginning a replay"))?;
+        let replayed = AssertUnwindSafe(self.within(&mut *connection, &place, by, mode))
             .catch_unwind()
             .await
             .unwrap_or_else(|_| Err(ReplayError::Failed(Failure::panicked())));
         let end = if replayed.is_ok() && mode == Mode::Commit { "COMMIT" } else { "ROLLBACK" };
         let ended = connection.execute(end).await.map_err(failed("ending a replay"));
-        let report = replayed?;
+        let (report, announced) = replayed?;
+        // Where the outcome is not known, what was announced lapses by itself.
         ended?;
+        if let (Some(announcer), Some(announced)) = (self.announcer, announced) {
+            // Where Redis does not take it, the keys stay cold until the tombstones lapse.
+            let _ = announcer.committed(announced).await;
+        }
         if mode == Mode::Commit {
             for Replayed { letter, outcome } in &report.letters {
                 let (letter, outcome) = (*letter, outcome.label());
@@ -177,8 +196,10 @@ impl<P: Projection> Replay<'_, P> {
         connection: &mut PgConnection,
         place: &Place,
         by: By<'_>,
-    ) -> Result<Report, ReplayError> {
+        mode: Mode,
+    ) -> Result<(Report, Option<Announced>), ReplayError> {
         let scope = place.scope(P::NAME);
+        let cache_generation = self.hold_cache_generation(&mut *connection, &scope, place).await?;
         let letters = letter::lock(&mut *connection, &scope, place, P::ORDER)
             .await
             .map_err(failed("locking letters"))?;
@@ -207,8 +228,18 @@ impl<P: Projection> Replay<'_, P> {
                 .await
                 .map_err(failed("unblocking a stream"))?;
         }
-        report.after = self.rows(connection, &scope, place).await?;
-        Ok(report)
+        report.after = self.rows(&mut *connection, &scope, place).await?;
+        let has_changed = |replayed: &Replayed| {
+            let changed = [LetterState::Applied, LetterState::Superseded];
+            matches!(replayed.outcome, Outcome::Settled(state) if changed.contains(&state))
+        };
+        let announced = match cache_generation {
+            Some(generation) if mode == Mode::Commit && report.letters.iter().any(has_changed) => {
+                self.announce(connection, &scope, place, generation).await?
+            }
+            _ => None,
+        };
+        Ok((report, announced))
     }
 
     async fn rows(

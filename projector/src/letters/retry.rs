@@ -4,20 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use event_schema::registry::Registry;
+use read_cache::times::LONGEST_TRANSACTION;
 use read_models::database::{DatabaseConfig, SessionLimits};
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use uuid::Uuid;
 
 use super::replay::{By, Mode, Replay, ReplayError};
+use crate::cache::Announcer;
 use crate::runner::{Failure, FailureClass, Projection, Scope, SharedDecoder};
 
 /// How often letters whose time has come are looked for, and how many are taken at once.
 const EVERY: Duration = Duration::from_millis(500);
 const AT_ONCE: i64 = 100;
 
-/// Longest attempt.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest attempt; its transaction is over before what it tells the cache lapses.
+const PATIENCE: Duration = LONGEST_TRANSACTION;
 
 /// How long a letter rests whose attempt failed for a reason that is not its own.
 const POSTPONED: Duration = Duration::from_secs(2);
@@ -28,6 +30,7 @@ pub(crate) struct Retry<P: Projection> {
     pub(crate) scope: Arc<Scope>,
     pub(crate) decoder: SharedDecoder<P::Event>,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) announcer: Option<Arc<Announcer>>,
     pub(crate) database: DatabaseConfig,
 }
 
@@ -84,6 +87,7 @@ impl<P: Projection> Retry<P> {
             projection: &*self.projection,
             decoder: &self.decoder,
             registry: &self.registry,
+            announcer: self.announcer.as_deref(),
         };
         match replay.letter(connection, letter, By::Schedule, Mode::Commit).await {
             Ok(_) | Err(ReplayError::Unknown(_) | ReplayError::Retired) => Ok(()),

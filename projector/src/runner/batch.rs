@@ -1,4 +1,5 @@
-//! The transaction: positions first, then what is known already, then rows and letters.
+//! The transaction: positions first, then what is known already, then rows and letters, and last,
+//! under the locks of all of them, the word to the cache.
 
 mod sort;
 
@@ -8,12 +9,15 @@ use std::panic::AssertUnwindSafe;
 use domain::Timestamp;
 use futures_util::FutureExt as _;
 use kafka_io::record_reader::{OwnedRecord, ReadRecordError, RecordReader};
+use read_cache::{CacheGeneration, CallError};
+use read_models::recorded::Recorded;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use super::failure::{Failure, FailureClass};
-use super::positions::{self, GenerationState, Move, Moved, Scope};
+use super::positions::{self, CacheGenerationMove, GenerationState, Move, Moved, Scope};
 use super::seen::{self, Distinct, SeenError};
-use super::{Order, Projection};
+use super::{Event as _, Order, Projection};
+use crate::cache::{Announced, Cache, Commit, Touched};
 use crate::letters::set_aside::{Item, SetAside};
 use crate::letters::store;
 use sort::{Aside, Past, Sorted, sort};
@@ -27,14 +31,22 @@ pub(super) struct Folded {
     /// Partitions and offsets of the records that became letters; those that were letters before
     /// are not among them.
     pub(super) letters: BTreeSet<(i32, i64)>,
+    /// Offset of the newest letter of each partition that moved, below 0 where there is none.
+    pub(super) newest_letters: BTreeMap<i32, i64>,
 }
 
-/// Why a batch did not commit. Nothing of it is left behind, except after a failure at the commit
-/// itself, whose outcome is unknown until the position is read again.
+/// A committed batch, and what it has announced.
+pub(super) type Committed = (Folded, Option<Announced>);
+
+/// Why a batch did not commit. Nothing of it is left behind, except of [`BatchError::Unknown`].
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum BatchError {
-    /// A position was not where the batch begins.
+    /// A position was not where the batch begins, or is somebody else's by now.
     Fenced,
+    /// Nobody said what became of the commit: it is known once the positions are claimed anew.
+    Unknown(Failure),
+    /// The cache was not told, so that its bodies would be older than the rows.
+    CacheLost(CallError),
     /// The generation is not folded any more.
     Retired,
     /// The projection has stopped itself, for this reason.
@@ -53,6 +65,9 @@ pub(super) struct Folding<'a, P> {
     pub(super) scope: &'a Scope,
     /// Reads again what is to be set aside.
     pub(super) records: &'a RecordReader,
+    pub(super) cache: &'a Cache,
+    /// What the cache is to hear of it.
+    pub(super) commit: &'a Commit,
 }
 
 impl<P: Projection> Folding<'_, P> {
@@ -63,14 +78,18 @@ impl<P: Projection> Folding<'_, P> {
         connection: &mut PgConnection,
         moves: &[Move],
         batch: &[&Item<P::Event>],
-    ) -> Result<Folded, BatchError> {
+    ) -> Result<Committed, BatchError> {
         // A dropped transaction object would roll back only when the connection is used next,
         // holding the fence until then: the statements are sent by hand.
         connection.execute("BEGIN").await.map_err(bookkeeping("beginning a batch"))?;
         match self.write(connection, moves, batch).await {
-            Ok(folded) => {
-                connection.execute("COMMIT").await.map_err(bookkeeping("committing a batch"))?;
-                Ok(folded)
+            Ok(committed) => {
+                let unknown = |error| Failure::of_database(&error, "committing a batch");
+                connection
+                    .execute("COMMIT")
+                    .await
+                    .map_err(|error| BatchError::Unknown(unknown(error).without_record()))?;
+                Ok(committed)
             }
             Err(error) => {
                 connection.execute("ROLLBACK").await.map_err(bookkeeping("rolling back"))?;
@@ -84,9 +103,13 @@ impl<P: Projection> Folding<'_, P> {
         connection: &mut PgConnection,
         moves: &[Move],
         batch: &[&Item<P::Event>],
-    ) -> Result<Folded, BatchError> {
+    ) -> Result<Committed, BatchError> {
         let scope = self.scope;
-        let moved = positions::advance(&mut *connection, scope, moves)
+        let cache_generation = match self.commit {
+            Commit::Unannounced { .. } => CacheGenerationMove::Rises,
+            Commit::Announced | Commit::Uncached => CacheGenerationMove::Stays,
+        };
+        let moved = positions::advance(&mut *connection, scope, moves, cache_generation)
             .await
             .map_err(bookkeeping("moving positions"))?;
         if moved.len() != moves.len() {
@@ -114,10 +137,56 @@ impl<P: Projection> Folding<'_, P> {
                 .await
                 .map_err(|_| BatchError::Failed(Failure::panicked()))?
                 .map_err(writing("writing rows"))?;
-        self.set_aside(connection, &asides).await?;
-        let letters =
+        self.set_aside(&mut *connection, &asides).await?;
+        let letters: BTreeSet<(i32, i64)> =
             asides.iter().map(|a| (a.record.partition, a.record.position.offset)).collect();
-        Ok(Folded { events: events.len(), duplicates, rows, letters })
+        let newest_letters = newest_letters(&moved, &letters);
+        let events_folded = events.len();
+        let folded = Folded { events: events_folded, duplicates, rows, letters, newest_letters };
+        let announced = match self.commit {
+            Commit::Announced => self.announce(connection, &moved, &events).await?,
+            Commit::Unannounced { .. } | Commit::Uncached => None,
+        };
+        Ok((folded, announced))
+    }
+
+    /// Takes old bodies away and prepares the new ones of those that somebody reads.
+    async fn announce(
+        &self,
+        connection: &mut PgConnection,
+        moved: &[Moved],
+        events: &[&Recorded<P::Event>],
+    ) -> Result<Option<Announced>, BatchError> {
+        let Some((announcer, noun)) = self.cache.announcer().filter(|_| !events.is_empty()) else {
+            return Ok(None);
+        };
+        let mut touched = Touched::with_capacity_and_hasher(events.len(), Default::default());
+        touched.extend(events.iter().map(|event| (event.event.stream_id(), event.partition)));
+        let generations: BTreeMap<i32, u64> =
+            moved.iter().map(|m| (m.partition, m.cache_generation.unsigned_abs())).collect();
+        let partitions: Vec<i32> = generations.keys().copied().collect();
+        let mut announced = announcer
+            .announce((P::NAME, noun), &partitions, &touched)
+            .await
+            .map_err(BatchError::CacheLost)?;
+        let wanted: BTreeMap<&str, i32> =
+            announcer.wanted(noun, &announced, &touched).into_iter().collect();
+        if wanted.is_empty() {
+            return Ok(Some(announced));
+        }
+        let ids: Vec<&str> = wanted.keys().copied().collect();
+        let rows = self
+            .projection
+            .cached(connection, self.scope.generation, &ids)
+            .await
+            .map_err(bookkeeping("reading rows for the cache"))?;
+        for (id, row) in rows {
+            let partition = wanted.get(id.as_str());
+            if let Some(generation) = partition.and_then(|partition| generations.get(partition)) {
+                announcer.give(noun, &mut announced, &id, CacheGeneration(*generation), &row);
+            }
+        }
+        Ok(Some(announced))
     }
 
     /// Records of the batch that are letters already, which only a position that was set back meets.
@@ -220,6 +289,15 @@ impl<P: Projection> Folding<'_, P> {
         };
         asides.iter().map(take).collect()
     }
+}
+
+fn newest_letters(moved: &[Moved], written: &BTreeSet<(i32, i64)>) -> BTreeMap<i32, i64> {
+    let mut newest: BTreeMap<i32, i64> =
+        moved.iter().map(|moved| (moved.partition, moved.last_letter)).collect();
+    for (partition, offset) in written {
+        newest.entry(*partition).and_modify(|newest| *newest = (*newest).max(*offset));
+    }
+    newest
 }
 
 /// The records are the same in a moment, unless the log has lost them. It is the partition that rests

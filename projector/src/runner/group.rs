@@ -8,16 +8,19 @@ use event_schema::registry::{FetchError, Registry};
 use kafka_io::consumer::{Assignment, Command, Consumer, Feed, Notice};
 use kafka_io::ledger::Ledger;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout};
+use uuid::Uuid;
 
 use super::decoding::Decoded;
 use super::lane::{LaneCommand, LaneHandle, LaneNotice};
 use super::occurrence::{MembershipChanged, SchemaAsked};
 use super::partition::backoff;
-use super::positions;
+use super::positions::{self, CacheGenerationMove};
 use super::progress::Progress;
+use super::reclaims::Reclaims;
 use super::supervisor::{CheckError, Prepared, check_partitions};
 use super::{Event, RunnerConfig, seen};
+use crate::cache::Cache;
 
 /// Longest wait for a lane to finish a batch before its partition is handed over regardless: the
 /// fence holds either way.
@@ -33,6 +36,15 @@ const FORGET_AT_ONCE: i64 = 10_000;
 /// Why the run has to begin anew.
 type Failed = String;
 
+/// A partition that is ours.
+#[derive(Debug, Clone, Copy)]
+struct Owned {
+    /// Tells its feed from earlier ones.
+    epoch: u64,
+    /// What stands beside its position.
+    assignment: Uuid,
+}
+
 /// What the registry said of a schema id; what it means is in the decoder already.
 struct SchemaAnswer {
     schema_id: u32,
@@ -45,11 +57,12 @@ pub(super) struct Group<'a, E: Event> {
     progress: &'a Progress,
     prepared: Prepared<E>,
     registry: Arc<Registry>,
+    cache: Arc<Cache>,
     lanes: Vec<LaneHandle<E>>,
     consumer: &'a Consumer<Decoded<E>>,
-    /// The assignment epoch of every partition that is ours.
-    owned: BTreeMap<i32, u64>,
+    owned: BTreeMap<i32, Owned>,
     epochs: u64,
+    reclaims: Reclaims,
     /// Schema ids that the registry is being asked about.
     asked: BTreeSet<u32>,
 }
@@ -60,11 +73,23 @@ impl<'a, E: Event> Group<'a, E> {
         progress: &'a Progress,
         prepared: Prepared<E>,
         registry: Arc<Registry>,
+        cache: Arc<Cache>,
         lanes: Vec<LaneHandle<E>>,
         consumer: &'a Consumer<Decoded<E>>,
     ) -> Self {
-        let (owned, asked) = (BTreeMap::new(), BTreeSet::new());
-        Self { config, progress, prepared, registry, lanes, consumer, owned, epochs: 0, asked }
+        Self {
+            config,
+            progress,
+            prepared,
+            registry,
+            cache,
+            lanes,
+            consumer,
+            owned: BTreeMap::new(),
+            epochs: 0,
+            reclaims: Reclaims::default(),
+            asked: BTreeSet::new(),
+        }
     }
 
     pub(super) fn into_lanes(self) -> Vec<LaneHandle<E>> {
@@ -87,7 +112,8 @@ impl<'a, E: Event> Group<'a, E> {
                     Some(notice) => self.notice(notice).await,
                     None => Err("the polling thread has ended".to_owned()),
                 },
-                Some(notice) = lane_notices.recv() => self.lane_notice(notice, &schemas).await,
+                Some(notice) = lane_notices.recv() => self.lane_notice(notice, &schemas),
+                () = until(self.reclaims.next()) => self.reclaim().await,
                 Some(answer) = schema_answers.recv() => {
                     self.tell(&answer);
                     Ok(())
@@ -138,13 +164,13 @@ impl<'a, E: Event> Group<'a, E> {
         Ok(())
     }
 
-    async fn lane_notice(
+    fn lane_notice(
         &mut self,
         notice: LaneNotice,
         schemas: &mpsc::UnboundedSender<SchemaAnswer>,
     ) -> Result<(), Failed> {
         match notice {
-            LaneNotice::Fenced { partition, epoch } => return self.fenced(partition, epoch).await,
+            LaneNotice::Fenced { partition, epoch } => self.fenced(partition, epoch),
             LaneNotice::Retired => return Err("another generation serves now".to_owned()),
             LaneNotice::UnknownSchema { schema_id } => self.ask(schema_id, schemas),
         }
@@ -154,15 +180,17 @@ impl<'a, E: Event> Group<'a, E> {
     async fn assigned(&mut self, partitions: &[i32]) -> Result<(), Failed> {
         let projection = self.prepared.scope.projection;
         MembershipChanged { projection, change: "assigned", partitions }.emit();
+        let claims: BTreeMap<i32, Uuid> =
+            partitions.iter().map(|partition| (*partition, Uuid::now_v7())).collect();
         let mut ledgers = match partitions {
             // A newcomer is given nothing at first, and answers at once.
             [] => BTreeMap::new(),
-            partitions => self.load(partitions).await,
+            _ => self.claim(&claims).await,
         };
         let mut assignments = Vec::with_capacity(partitions.len());
-        for partition in partitions {
-            let ledger = ledgers.remove(partition).ok_or_else(|| no_position(*partition))?;
-            assignments.push(self.take(*partition, ledger));
+        for (partition, claim) in claims {
+            let ledger = ledgers.remove(&partition).ok_or_else(|| no_position(partition))?;
+            assignments.push(self.take(partition, ledger, claim));
         }
         self.consumer.command(Command::Assign(assignments));
         self.progress.joined();
@@ -171,14 +199,15 @@ impl<'a, E: Event> Group<'a, E> {
 
     /// Begins an assignment of a partition: a new feed, given to its lane before the first record
     /// can arrive.
-    fn take(&mut self, partition: i32, ledger: Ledger) -> Assignment<Decoded<E>> {
+    fn take(&mut self, partition: i32, ledger: Ledger, assignment: Uuid) -> Assignment<Decoded<E>> {
         self.epochs += 1;
-        self.owned.insert(partition, self.epochs);
+        self.owned.insert(partition, Owned { epoch: self.epochs, assignment });
+        self.cache.took(partition, assignment);
         let lane = self.lane(partition);
         let capacity = self.config.consumer.capacity;
         let feed = Arc::new(Feed::new(partition, self.epochs, capacity, lane.arrivals.clone()));
         let offset = ledger.assign_at();
-        lane.send(LaneCommand::Take { feed: feed.clone(), ledger });
+        lane.send(LaneCommand::Take { feed: feed.clone(), ledger, assignment });
         Assignment { partition, offset, feed }
     }
 
@@ -187,7 +216,9 @@ impl<'a, E: Event> Group<'a, E> {
         MembershipChanged { projection, change: "released", partitions }.emit();
         let mut finished = Vec::new();
         for partition in partitions {
-            self.owned.remove(partition);
+            if let Some(Owned { assignment, .. }) = self.owned.remove(partition) {
+                self.cache.gave_up(*partition, assignment);
+            }
             let (done, finish) = oneshot::channel();
             self.lane(*partition).send(LaneCommand::Drop { partition: *partition, done });
             finished.push(finish);
@@ -195,40 +226,66 @@ impl<'a, E: Event> Group<'a, E> {
         let _ = timeout(HANDOVER, futures_util::future::join_all(finished)).await;
     }
 
-    /// Reads the position again and begins a new assignment there, unless the partition has been
-    /// given up or taken anew meanwhile.
-    async fn fenced(&mut self, partition: i32, epoch: u64) -> Result<(), Failed> {
-        if self.owned.get(&partition) != Some(&epoch) {
-            return Ok(());
+    /// The position is claimed anew, soon, unless the partition has been given up or taken anew
+    /// meanwhile.
+    fn fenced(&mut self, partition: i32, epoch: u64) {
+        if let Some(owned) = self.owned.get(&partition).filter(|owned| owned.epoch == epoch) {
+            self.cache.gave_up(partition, owned.assignment);
+            self.reclaims.add(partition, epoch, Instant::now());
         }
-        let mut ledgers = self.load(&[partition]).await;
-        let ledger = ledgers.remove(&partition).ok_or_else(|| no_position(partition))?;
-        let assignment = self.take(partition, ledger);
-        self.consumer.command(Command::Reassign(assignment));
+    }
+
+    /// Claims the positions whose time has come and begins new assignments there. It is not known
+    /// what became of the last batch of each: bodies from before it count no more.
+    async fn reclaim(&mut self) -> Result<(), Failed> {
+        for (partition, epoch) in self.reclaims.take_due(Instant::now()) {
+            if self.owned.get(&partition).is_none_or(|owned| owned.epoch != epoch) {
+                continue;
+            }
+            let assignment = Uuid::now_v7();
+            let claims = BTreeMap::from([(partition, assignment)]);
+            match self.try_claim(&claims, CacheGenerationMove::Rises).await {
+                Ok(mut ledgers) => {
+                    let ledger =
+                        ledgers.remove(&partition).ok_or_else(|| no_position(partition))?;
+                    let assignment = self.take(partition, ledger, assignment);
+                    self.consumer.command(Command::Reassign(assignment));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a position cannot be claimed and is tried again");
+                    self.reclaims.add(partition, epoch, Instant::now());
+                }
+            }
+        }
         Ok(())
     }
 
-    /// Positions, for as long as it takes to read them.
-    async fn load(&self, partitions: &[i32]) -> BTreeMap<i32, Ledger> {
+    /// Claims positions, for as long as it takes.
+    async fn claim(&self, claims: &BTreeMap<i32, Uuid>) -> BTreeMap<i32, Ledger> {
         let mut attempts = 0;
         loop {
-            let loaded = async {
-                let mut connection = self.prepared.pool.acquire().await?;
-                positions::load(&mut connection, &self.prepared.scope, partitions).await
-            };
-            match loaded.await {
+            match self.try_claim(claims, CacheGenerationMove::Stays).await {
                 Ok(ledgers) => {
                     self.progress.joined();
                     return ledgers;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "positions cannot be read and are tried again");
-                    self.progress.fault(format!("positions cannot be read: {error}"));
+                    tracing::warn!(%error, "positions cannot be claimed and are tried again");
+                    self.progress.fault(format!("positions cannot be claimed: {error}"));
                 }
             }
             sleep(backoff(attempts, 1.0)).await;
             attempts += 1;
         }
+    }
+
+    async fn try_claim(
+        &self,
+        claims: &BTreeMap<i32, Uuid>,
+        cache_generation: CacheGenerationMove,
+    ) -> Result<BTreeMap<i32, Ledger>, sqlx::Error> {
+        let mut connection = self.prepared.pool.acquire().await?;
+        positions::claim(&mut connection, &self.prepared.scope, claims, cache_generation).await
     }
 
     fn lane(&self, partition: i32) -> &LaneHandle<E> {
@@ -306,6 +363,13 @@ impl<'a, E: Event> Group<'a, E> {
                 tracing::warn!(%error, "old identities are forgotten later");
             }
         });
+    }
+}
+
+async fn until(when: Option<Instant>) {
+    match when {
+        Some(when) => sleep_until(when.into()).await,
+        None => std::future::pending().await,
     }
 }
 

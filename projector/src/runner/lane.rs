@@ -1,5 +1,7 @@
 //! A lane: one task with one database connection that folds some of the partitions.
 
+mod session;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,12 +9,12 @@ use std::time::{Duration, Instant};
 use kafka_io::consumer::Feed;
 use kafka_io::ledger::Ledger;
 use kafka_io::record_reader::RecordReader;
-use read_models::database::{DatabaseConfig, SessionLimits};
-use sqlx::{Connection as _, PgConnection};
+use read_models::database::DatabaseConfig;
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::time::{sleep_until, timeout};
+use tokio::time::sleep_until;
+use uuid::Uuid;
 
-use super::batch::{self, BatchError, Folded, Folding};
+use super::batch::{BatchError, Folded};
 use super::decoding::{Decoded, SharedDecoder};
 use super::failure::{Failure, FailureClass};
 use super::occurrence::{AttemptFailed, BatchFolded, FenceLost, PartitionHalted, ProcessedLog};
@@ -21,9 +23,11 @@ use super::plan::{Last, Part, Plan, plan};
 use super::positions::{Move, Scope};
 use super::progress::{PartitionState, Progress};
 use super::{BatchLimits, Projection};
+use crate::cache::{Cache, Commit};
 use crate::letters::brake::{Brake, Pulled};
 use crate::letters::occurrence::LetterWritten;
 use crate::letters::set_aside::{Item, SetAside};
+use session::Session;
 
 /// Attempts at a single record that fails for an unknown reason before it is blamed.
 const BUG_ATTEMPTS: u32 = 4;
@@ -34,7 +38,7 @@ const BRAKED_LOOK: Duration = Duration::from_secs(1);
 /// What membership asks of a lane.
 pub(super) enum LaneCommand<E> {
     /// Folds a partition from now on, in place of an earlier assignment of it.
-    Take { feed: Arc<Feed<Decoded<E>>>, ledger: Ledger },
+    Take { feed: Arc<Feed<Decoded<E>>>, ledger: Ledger, assignment: Uuid },
     /// Gives a partition up and answers once no batch of it is under way.
     Drop { partition: i32, done: oneshot::Sender<()> },
     /// The partition cannot be read.
@@ -65,6 +69,7 @@ pub(super) struct LaneSetup<P: Projection> {
     pub(super) batch: BatchLimits,
     pub(super) decoder: SharedDecoder<P::Event>,
     pub(super) brake: Arc<Brake>,
+    pub(super) cache: Arc<Cache>,
     pub(super) records: Arc<RecordReader>,
     pub(super) progress: Arc<Progress>,
     pub(super) processed: Arc<ProcessedLog>,
@@ -88,8 +93,9 @@ pub(super) fn start<P: Projection>(setup: LaneSetup<P>) -> LaneHandle<P::Event> 
         inbox,
         arrivals: arrivals.clone(),
         partitions: BTreeMap::new(),
-        connection: None,
+        session: Session::default(),
         away: None,
+        trusted_until: None,
         last: Last::default(),
         halted: BTreeSet::new(),
     };
@@ -101,8 +107,10 @@ struct Lane<P: Projection> {
     inbox: mpsc::UnboundedReceiver<LaneCommand<P::Event>>,
     arrivals: Arc<Notify>,
     partitions: BTreeMap<i32, Partition<P::Event>>,
-    connection: Option<PgConnection>,
+    session: Session,
     away: Option<Away>,
+    /// Redis cannot be reached, and until then somebody may trust what a batch would make old.
+    trusted_until: Option<Instant>,
     last: Last,
     /// Partitions whose halt has been said.
     halted: BTreeSet<i32>,
@@ -140,9 +148,7 @@ impl<P: Projection> Lane<P> {
     }
 
     async fn end(self) {
-        if let Some(connection) = self.connection {
-            let _ = timeout(Duration::from_secs(1), connection.close()).await;
-        }
+        self.session.end().await;
     }
 
     async fn wait(&mut self, until: Option<Instant>) {
@@ -168,12 +174,12 @@ impl<P: Projection> Lane<P> {
 
     fn execute(&mut self, command: LaneCommand<P::Event>) {
         match command {
-            LaneCommand::Take { feed, ledger } => {
+            LaneCommand::Take { feed, ledger, assignment } => {
                 let partition = feed.partition();
                 let now = Instant::now();
                 self.setup.progress.assigned(partition, ledger.position(), now);
                 self.halted.remove(&partition);
-                self.partitions.insert(partition, Partition::new(feed, ledger));
+                self.partitions.insert(partition, Partition::new(feed, ledger, assignment));
             }
             LaneCommand::Drop { partition, done } => {
                 self.partitions.remove(&partition);
@@ -230,60 +236,50 @@ impl<P: Projection> Lane<P> {
         if self.setup.brake.pulled().is_some() {
             return Plan::Wait(Some(now + BRAKED_LOOK));
         }
-        match self.away.as_ref().filter(|away| away.until > now) {
-            Some(away) => Plan::Wait(Some(away.until)),
+        let away = self.away.as_ref().map(|away| away.until);
+        match away.max(self.trusted_until).filter(|until| *until > now) {
+            Some(until) => Plan::Wait(Some(until)),
             None => plan(&self.partitions, self.last, &self.setup.batch, now),
         }
     }
 
     async fn fold(&mut self, parts: &[Part]) {
-        let started = Instant::now();
-        self.last.fold = Some(started);
-        self.last.turn = parts.last().map_or(self.last.turn, Part::partition);
-        let outcome = self.attempt(parts).await;
-        match outcome {
-            Ok(folded) => self.folded(parts, folded, started.elapsed()),
-            Err(error) => self.failed(parts, error),
+        let partitions: Vec<i32> = parts.iter().map(Part::partition).collect();
+        match self.setup.cache.access(&partitions) {
+            Ok(commit) => {
+                self.trusted_until = None;
+                self.fold_now(parts, commit).await;
+            }
+            Err(until) => self.trusted_until = Some(until),
         }
-        for part in parts {
-            self.observe(part.partition());
+        for partition in partitions {
+            self.observe(partition);
         }
     }
 
-    async fn attempt(&mut self, parts: &[Part]) -> Result<Folded, BatchError> {
-        let setup = &self.setup;
-        // The server ends a transaction by itself after the time-out; this is for a server that
-        // does nothing by itself any more.
-        let patience = setup.transaction_timeout + Duration::from_secs(2);
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => connect(setup, patience).await.map_err(BatchError::Failed)?,
-        };
+    async fn fold_now(&mut self, parts: &[Part], commit: Commit) {
+        let started = Instant::now();
+        self.last.fold = Some(started);
+        self.last.turn = parts.last().map_or(self.last.turn, Part::partition);
         let moves: Vec<Move> = parts.iter().map(|part| part.moved).collect();
         let batch: Vec<_> = parts
             .iter()
             .filter_map(|part| Some(self.partitions.get(&part.partition())?.items(part.count)))
             .flatten()
             .collect();
-        let folding = Folding {
-            projection: &*setup.projection,
-            scope: &setup.scope,
-            records: &setup.records,
-        };
-        match timeout(patience, folding.fold(&mut connection, &moves, &batch)).await {
-            Ok(Err(BatchError::Failed(failure))) if leaves_connection_unsound(&failure) => {
-                batch::discard(connection);
-                Err(BatchError::Failed(failure))
+        let outcome = self.session.fold(&self.setup, &moves, &batch, &commit).await;
+        match outcome {
+            Ok((folded, announced)) => {
+                // Before anybody is told of the position: whoever waits for it finds a warm body.
+                if let Some(announced) = announced {
+                    self.setup.cache.committed(announced).await;
+                }
+                self.folded(parts, folded, started.elapsed());
             }
-            Ok(outcome) => {
-                self.connection = Some(connection);
-                outcome
-            }
-            Err(_) => {
-                batch::discard(connection);
-                Err(BatchError::Failed(Failure::overdue("folding a batch")))
-            }
+            // What it may still become is settled before trust is renewed.
+            Err(error) => self.failed(parts, error),
         }
+        drop(commit);
     }
 
     fn folded(&mut self, parts: &[Part], folded: Folded, took: Duration) {
@@ -291,6 +287,9 @@ impl<P: Projection> Lane<P> {
         self.away = None;
         let scope = &self.setup.scope;
         for part in parts {
+            if let Some(newest) = folded.newest_letters.get(&part.partition()) {
+                self.setup.progress.newest_letter(part.partition(), *newest);
+            }
             if let Some(held) = self.partitions.get_mut(&part.partition()) {
                 let items = held.folded(part.count, &part.moved, now);
                 let count = items.iter().filter_map(Item::event).count();
@@ -322,6 +321,8 @@ impl<P: Projection> Lane<P> {
                 }
                 return;
             }
+            BatchError::Unknown(failure) => return self.unknown(parts, failure),
+            BatchError::CacheLost(error) => return self.setup.cache.lost(error),
             BatchError::Fenced | BatchError::Retired | BatchError::Failed(_) => {}
         }
         let [part] = parts else { return self.failed_together(parts, error) };
@@ -340,8 +341,11 @@ impl<P: Projection> Lane<P> {
                 let _ = setup.notices.send(LaneNotice::Retired);
             }
             // Said above.
-            BatchError::Braked(_) | BatchError::TooManyLetters(_) | BatchError::IdReused { .. } => {
-            }
+            BatchError::Braked(_)
+            | BatchError::TooManyLetters(_)
+            | BatchError::IdReused { .. }
+            | BatchError::Unknown(_)
+            | BatchError::CacheLost(_) => {}
             BatchError::Failed(failure) => {
                 AttemptFailed { scope: &setup.scope, failure: &failure }.emit();
                 match failure.class {
@@ -359,6 +363,21 @@ impl<P: Projection> Lane<P> {
                 }
             }
         }
+    }
+
+    /// The commit may have happened, or may yet: positions are claimed anew, which waits until it has
+    /// or never will, and nobody trusts bodies of theirs before.
+    fn unknown(&mut self, parts: &[Part], failure: &Failure) {
+        AttemptFailed { scope: &self.setup.scope, failure }.emit();
+        for part in parts {
+            self.setup.cache.gave_up(part.partition(), part.moved.assignment);
+            if let Some(held) = self.partitions.get_mut(&part.partition()) {
+                held.fenced();
+                let (partition, epoch) = (part.partition(), held.epoch());
+                let _ = self.setup.notices.send(LaneNotice::Fenced { partition, epoch });
+            }
+        }
+        self.away(failure.clone());
     }
 
     /// Several partitions failed together: each is tried alone, unless the database is away for all.
@@ -421,6 +440,12 @@ impl<P: Projection> Lane<P> {
             (Some(Stop::Asking { schema_id }), _) => PartitionState::Retrying {
                 reason: format!("the registry is asked for schema id {schema_id}"),
             },
+            (None, _) if held.len() > 0 && self.trusted_until.is_some() => {
+                PartitionState::Retrying {
+                    reason: "Redis cannot be reached: the trust in the cache has to lapse first"
+                        .to_owned(),
+                }
+            }
             (None, _) => PartitionState::Folding,
         };
         let state = braked.map_or(state, |Pulled { reason, .. }| PartitionState::Halted {
@@ -435,30 +460,6 @@ impl<P: Projection> Lane<P> {
 
 fn retrying(failure: &Failure) -> PartitionState {
     PartitionState::Retrying { reason: failure.to_string() }
-}
-
-/// Only an answer from the server leaves a session of which everything is known.
-fn leaves_connection_unsound(failure: &Failure) -> bool {
-    matches!(failure.class, FailureClass::Transient | FailureClass::Bug)
-}
-
-async fn connect<P: Projection>(
-    setup: &LaneSetup<P>,
-    patience: Duration,
-) -> Result<PgConnection, Failure> {
-    let doing = "connecting";
-    let limits = SessionLimits {
-        idle_in_transaction: setup.transaction_timeout,
-        transaction: setup.transaction_timeout,
-        lock: setup.lock_timeout,
-        statement: setup.transaction_timeout,
-    };
-    let options = setup.database.session(&setup.name, limits);
-    match timeout(patience, PgConnection::connect_with(&options)).await {
-        Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) => Err(Failure::of_database(&error, doing).without_record()),
-        Err(_) => Err(Failure::overdue(doing)),
-    }
 }
 
 /// A number from 0 to 1 that spreads retries of several lanes; it need not be random.

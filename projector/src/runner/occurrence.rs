@@ -22,7 +22,7 @@ pub(super) struct BatchFolded<'a> {
 
 impl BatchFolded<'_> {
     pub(super) fn emit(self) {
-        let Folded { events, duplicates, rows, letters } = self.folded;
+        let Folded { events, duplicates, rows, letters, .. } = self.folded;
         let letters = letters.len();
         let labels = [self.scope.projection];
         Metric::ProjectionApplied.counter(&labels).increment(events as u64);

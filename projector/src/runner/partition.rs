@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use event_schema::decode::{DecodeError, Decoder};
 use kafka_io::consumer::{Delivery, Feed};
 use kafka_io::ledger::{Ledger, LedgerError, Receipt, Remembered};
+use uuid::Uuid;
 
 use super::decoding::{Decoded, Undecoded, UndecodedError};
 use super::failure::Failure;
@@ -45,6 +46,8 @@ struct Blocked {
 pub(super) struct Partition<E> {
     feed: Arc<Feed<Decoded<E>>>,
     ledger: Ledger,
+    /// Under which the position is moved.
+    assignment: Uuid,
     arrivals: VecDeque<Delivery<Decoded<E>>>,
     ready: VecDeque<Held<E>>,
     ready_bytes: usize,
@@ -57,10 +60,11 @@ pub(super) struct Partition<E> {
 }
 
 impl<E: Event> Partition<E> {
-    pub(super) fn new(feed: Arc<Feed<Decoded<E>>>, ledger: Ledger) -> Self {
+    pub(super) fn new(feed: Arc<Feed<Decoded<E>>>, ledger: Ledger, assignment: Uuid) -> Self {
         Self {
             feed,
             ledger,
+            assignment,
             arrivals: VecDeque::new(),
             ready: VecDeque::new(),
             ready_bytes: 0,
@@ -239,7 +243,7 @@ impl<E: Event> Partition<E> {
         }
         let last = self.ready.get(count.checked_sub(1)?)?.identity;
         let advance = self.ledger.advance_past(last);
-        let moved = Move { partition: self.feed.partition(), advance };
+        let moved = Move { partition: self.feed.partition(), assignment: self.assignment, advance };
         Some(Part { count, letters, moved })
     }
 

@@ -56,7 +56,7 @@ pub(crate) fn feed() -> Arc<Feed<Decoded<DeviceEvent>>> {
 pub(crate) fn partition_with(values: &[Vec<u8>]) -> Partition<DeviceEvent> {
     let feed = feed();
     feed.append(&mut (0..).zip(values).map(|(offset, value)| delivery(offset, value)).collect());
-    let mut partition = Partition::new(feed, Ledger::new(0, None));
+    let mut partition = Partition::new(feed, Ledger::new(0, None), Uuid::nil());
     partition.take_arrivals(Instant::now());
     partition
 }
@@ -71,7 +71,7 @@ pub(crate) fn partition_of(id: i32, records: i64, arrived: Instant) -> Partition
     let feed = Arc::new(Feed::new(id, 1, capacity, Arc::new(Notify::new())));
     let values = good(records);
     feed.append(&mut (0..).zip(&values).map(|(offset, value)| delivery(offset, value)).collect());
-    let mut partition = Partition::new(feed, Ledger::new(0, None));
+    let mut partition = Partition::new(feed, Ledger::new(0, None), Uuid::nil());
     partition.take_arrivals(arrived);
     partition
 }

@@ -154,7 +154,7 @@ proptest! {
         let from = ledger.assign_at();
         let mut all: Vec<_> = (0..).zip(&values).map(|(o, v)| delivery(o, v)).filter(|d| d.identity.offset >= from).collect();
         feed.append(&mut all);
-        let mut partition = Partition::new(feed.clone(), ledger);
+        let mut partition = Partition::new(feed.clone(), ledger, Uuid::nil());
         partition.take_arrivals(now);
         let (folded, _) = fold_until_still(&mut partition, &[]);
         prop_assert_eq!(folded.len() as i64, (count - remembered.map_or(0, |o| o + 1)).max(0));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use kafka_io::ledger::{Advance, Ledger, Remembered};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 /// Which positions a runner moves: one build of one projection over one life of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,11 +17,20 @@ pub(crate) struct Scope {
     pub(crate) owner: String,
 }
 
-/// The move of one partition.
+/// The move of one partition, under an assignment of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Move {
     pub(crate) partition: i32,
+    pub(crate) assignment: Uuid,
     pub(crate) advance: Advance,
+}
+
+/// What happens to the cache generation beside a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CacheGenerationMove {
+    Stays,
+    /// Bodies in the cache may be older than what is committed with this.
+    Rises,
 }
 
 /// The generation that serves.
@@ -57,22 +67,39 @@ pub(super) async fn ensure(
     .map(drop)
 }
 
-/// The ledgers that begin where the partitions stand. One without a position is missing.
-pub(super) async fn load(
+/// Makes partitions ours, each under an assignment that nobody had before, once no batch of another
+/// owner is under way; from then on no batch of an earlier assignment commits. Returns the ledgers
+/// that begin where the partitions stand; one without a position is missing.
+pub(super) async fn claim(
     connection: &mut PgConnection,
     scope: &Scope,
-    partitions: &[i32],
+    assignments: &BTreeMap<i32, Uuid>,
+    cache_generation: CacheGenerationMove,
 ) -> Result<BTreeMap<i32, Ledger>, sqlx::Error> {
     let rows: Vec<(i32, i64, Option<Vec<u8>>)> = sqlx::query_as(
-        "SELECT partition, next_offset, last_record FROM positions
-         WHERE projection = $1 AND generation = $2 AND topic = $3 AND epoch = $4
-           AND partition = ANY($5)",
+        "WITH claimed AS (
+             SELECT * FROM UNNEST($6::int[], $7::uuid[]) AS c(partition, assignment)
+         ), locked AS (
+             SELECT p.partition FROM positions p JOIN claimed c USING (partition)
+             WHERE p.projection = $1 AND p.generation = $2 AND p.topic = $3 AND p.epoch = $4
+             ORDER BY p.partition FOR UPDATE OF p
+         )
+         UPDATE positions p
+         SET owner = $5, assignment = c.assignment,
+             cache_generation = p.cache_generation + $8::int
+         FROM claimed c JOIN locked l USING (partition)
+         WHERE p.projection = $1 AND p.generation = $2 AND p.topic = $3 AND p.epoch = $4
+           AND p.partition = c.partition
+         RETURNING p.partition, p.next_offset, p.last_record",
     )
     .bind(scope.projection)
     .bind(scope.generation)
     .bind(&scope.topic)
     .bind(scope.epoch)
-    .bind(partitions)
+    .bind(&scope.owner)
+    .bind(assignments.keys().copied().collect::<Vec<_>>())
+    .bind(assignments.values().copied().collect::<Vec<_>>())
+    .bind(cache_generation.rise())
     .fetch_all(connection)
     .await?;
     Ok(rows
@@ -82,6 +109,12 @@ pub(super) async fn load(
             (partition, Ledger::new(next_offset, last))
         })
         .collect())
+}
+
+impl CacheGenerationMove {
+    fn rise(self) -> i32 {
+        i32::from(self == Self::Rises)
+    }
 }
 
 /// What is known of a position that moved.
@@ -94,22 +127,27 @@ pub(super) struct Moved {
     /// The highest offset it stood at before: above the batch's first where it was set back.
     pub(super) folded_to: i64,
     pub(super) partition: i32,
+    /// The cache generation that stands beside it now.
+    pub(super) cache_generation: i64,
 }
 
-/// Moves positions from exactly where their records begin, locked in the order of partitions.
-/// Returns those that moved; fewer than asked means that the fence is lost.
+/// Moves positions from exactly where their records begin, under the assignment that stands there,
+/// locked in the order of partitions. Returns those that moved; fewer than asked means that the fence
+/// is lost.
 pub(super) async fn advance(
     connection: &mut PgConnection,
     scope: &Scope,
     moves: &[Move],
+    cache_generation: CacheGenerationMove,
 ) -> Result<Vec<Moved>, sqlx::Error> {
     let column = |value: fn(&Move) -> i64| moves.iter().map(value).collect::<Vec<_>>();
     let partitions: Vec<i32> = moves.iter().map(|m| m.partition).collect();
     let last: Vec<Vec<u8>> = moves.iter().map(|m| m.advance.last.to_bytes().to_vec()).collect();
     sqlx::query_as(
         "WITH batch AS (
-             SELECT * FROM UNNEST($6::int[], $7::bigint[], $8::bigint[], $9::bytea[], $10::bigint[])
-                 AS b(partition, floor, next_offset, last_record, log_time_ms)
+             SELECT * FROM UNNEST($6::int[], $7::bigint[], $8::bigint[], $9::bytea[], $10::bigint[],
+                                  $5::uuid[])
+                 AS b(partition, floor, next_offset, last_record, log_time_ms, assignment)
          ), locked AS (
              SELECT p.partition, p.folded_to FROM positions p JOIN batch b USING (partition)
              WHERE p.projection = $1 AND p.generation = $2 AND p.topic = $3 AND p.epoch = $4
@@ -117,23 +155,25 @@ pub(super) async fn advance(
          )
          UPDATE positions p
          SET next_offset = b.next_offset, folded_to = greatest(p.folded_to, b.next_offset),
-             last_record = b.last_record, owner = $5,
+             last_record = b.last_record, cache_generation = p.cache_generation + $11::int,
              last_log_time = to_timestamp(b.log_time_ms / 1000.0)
          FROM batch b JOIN locked l USING (partition)
          WHERE p.projection = $1 AND p.generation = $2 AND p.topic = $3 AND p.epoch = $4
            AND p.partition = b.partition AND p.next_offset = b.floor
-         RETURNING p.partition, p.parked_keys, p.last_letter, l.folded_to",
+           AND p.assignment = b.assignment
+         RETURNING p.partition, p.parked_keys, p.last_letter, l.folded_to, p.cache_generation",
     )
     .bind(scope.projection)
     .bind(scope.generation)
     .bind(&scope.topic)
     .bind(scope.epoch)
-    .bind(&scope.owner)
+    .bind(moves.iter().map(|m| m.assignment).collect::<Vec<_>>())
     .bind(partitions)
     .bind(column(|m| m.advance.from))
     .bind(column(|m| m.advance.to))
     .bind(last)
     .bind(column(|m| m.advance.last.timestamp_ms))
+    .bind(cache_generation.rise())
     .fetch_all(connection)
     .await
 }

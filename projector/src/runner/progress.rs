@@ -36,6 +36,8 @@ pub struct Standing {
     pub state: PartitionState,
     /// Since when the state is of its kind.
     pub since: Instant,
+    /// Offset of its newest letter, below 0 if there is none; not known before the first batch.
+    newest_letter: Option<i64>,
     /// Why it cannot be read, since the last record that arrived.
     unreadable: Option<String>,
     log_end: Option<i64>,
@@ -48,10 +50,19 @@ pub struct Standing {
 struct Inner {
     partitions: BTreeMap<i32, Standing>,
     log_ends: BTreeMap<i32, i64>,
-    advanced: BTreeMap<i32, i64>,
+    advanced: BTreeMap<i32, Advanced>,
     away: Option<(String, Instant)>,
     is_member: bool,
     fault: Option<String>,
+}
+
+/// A position that moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Advanced {
+    /// Next offset to fold.
+    pub(super) next_offset: i64,
+    /// Offset of the newest letter below it, below 0 if there is none; `None` where it is not known.
+    pub(super) newest_letter: Option<i64>,
 }
 
 /// The standing of a projection's partitions in this process.
@@ -124,7 +135,7 @@ impl Progress {
     }
 
     /// Waits until a position has moved and returns all that moved since the last call.
-    pub(super) async fn next_advance(&self) -> BTreeMap<i32, i64> {
+    pub(super) async fn next_advance(&self) -> BTreeMap<i32, Advanced> {
         loop {
             let moved = std::mem::take(&mut self.inner.lock().advanced);
             if !moved.is_empty() {
@@ -165,13 +176,14 @@ impl Progress {
             next_offset,
             state: PartitionState::Folding,
             since: now,
+            newest_letter: None,
             unreadable: None,
             log_end: inner.log_ends.get(&partition).copied(),
             oldest_log_time_ms: None,
             level_at: now,
         };
         inner.partitions.insert(partition, standing);
-        inner.advanced.insert(partition, next_offset);
+        inner.advanced.insert(partition, Advanced { next_offset, newest_letter: None });
         drop(inner);
         self.advanced.notify_one();
     }
@@ -205,6 +217,14 @@ impl Progress {
         inner.log_ends = ends;
     }
 
+    /// The newest letter that a partition has, after a batch that is about to be
+    /// [observed](Self::observe).
+    pub(super) fn newest_letter(&self, partition: i32, offset: i64) {
+        if let Some(standing) = self.inner.lock().partitions.get_mut(&partition) {
+            standing.newest_letter = Some(offset);
+        }
+    }
+
     /// What a lane knows of a partition now.
     pub(super) fn observe(
         &self,
@@ -227,8 +247,9 @@ impl Progress {
         standing.next_offset = next_offset;
         standing.oldest_log_time_ms = oldest_log_time_ms;
         standing.note_level(now);
+        let newest_letter = standing.newest_letter;
         if has_moved {
-            inner.advanced.insert(partition, next_offset);
+            inner.advanced.insert(partition, Advanced { next_offset, newest_letter });
             drop(inner);
             self.advanced.notify_one();
         }

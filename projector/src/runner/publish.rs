@@ -13,7 +13,7 @@ use read_models::database::{DatabaseConfig, SessionLimits};
 use sqlx::PgPool;
 
 use super::positions::Scope;
-use super::progress::Progress;
+use super::progress::{Advanced, Progress};
 
 /// The channel that readers listen on.
 pub(super) const CHANNEL: &str = "millrace_positions";
@@ -41,24 +41,38 @@ async fn send(pool: &PgPool, notice: &str) -> Result<(), sqlx::Error> {
     sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(notice).execute(pool).await.map(drop)
 }
 
-/// `{"s":schema,"p":projection,"g":generation,"t":topic,"e":epoch,"at":{"partition":next_offset}}`.
-/// No name needs escaping: they are ours.
-fn notice(schema: &str, scope: &Scope, moved: &BTreeMap<i32, i64>) -> String {
+/// `{"s":schema,"p":projection,"g":generation,"t":topic,"e":epoch,"at":{"partition":next_offset},
+/// "l":{"partition":newest_letter}}`, the last of partitions where it is known, below 0 where there is
+/// no letter. No name needs escaping: they are ours.
+fn notice(schema: &str, scope: &Scope, moved: &BTreeMap<i32, Advanced>) -> String {
     let Scope { projection, generation, topic, epoch, .. } = scope;
     let mut text = format!(
         r#"{{"s":"{schema}","p":"{projection}","g":{generation},"t":"{topic}","e":{epoch},"at":{{"#
     );
-    for (index, (partition, next_offset)) in moved.iter().enumerate() {
-        let comma = if index == 0 { "" } else { "," };
-        let _ = write!(text, r#"{comma}"{partition}":{next_offset}"#);
-    }
+    let offsets = moved.iter().map(|(partition, moved)| (*partition, moved.next_offset));
+    push_numbers(&mut text, offsets);
+    text.push_str(r#"},"l":{"#);
+    let letters =
+        moved.iter().filter_map(|(partition, moved)| Some((*partition, moved.newest_letter?)));
+    push_numbers(&mut text, letters);
     text.push_str("}}");
     text
+}
+
+fn push_numbers(text: &mut String, numbers: impl Iterator<Item = (i32, i64)>) {
+    for (index, (partition, number)) in numbers.enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        let _ = write!(text, r#"{comma}"{partition}":{number}"#);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn at(next_offset: i64, newest_letter: Option<i64>) -> Advanced {
+        Advanced { next_offset, newest_letter }
+    }
 
     #[test]
     fn a_notice_names_the_build_and_the_positions() {
@@ -70,8 +84,8 @@ mod tests {
             owner: "projector".into(),
         };
         assert_eq!(
-            notice("read_models", &scope, &[(0, 123), (7, 99)].into()),
-            r#"{"s":"read_models","p":"resource","g":1,"t":"events-input","e":1,"at":{"0":123,"7":99}}"#
+            notice("read_models", &scope, &[(0, at(123, None)), (7, at(99, Some(-1)))].into()),
+            r#"{"s":"read_models","p":"resource","g":1,"t":"events-input","e":1,"at":{"0":123,"7":99},"l":{"7":-1}}"#
         );
     }
 }

@@ -23,6 +23,8 @@ use super::partition::backoff;
 use super::positions::{self, Scope};
 use super::progress::Progress;
 use super::{Projection, RunnerConfig, publish};
+use crate::cache::keeper::Keeper;
+use crate::cache::{Announcer, Cache};
 use crate::letters::brake::Brake;
 use crate::letters::brake_keeper;
 use crate::letters::notices::Notices;
@@ -33,6 +35,9 @@ const CLOSE: Duration = Duration::from_secs(5);
 
 /// Longest wait for records that are read again, inside a transaction of a lane.
 const READ_AGAIN: Duration = Duration::from_secs(3);
+
+/// Longest wait for the first connection to Redis; without it, batches first wait for trust to lapse.
+const CONNECT_CACHE: Duration = Duration::from_secs(1);
 
 /// A run that lasts longer failed for a reason of its own, not for that of the run before it.
 const A_GOOD_RUN: Duration = Duration::from_secs(30);
@@ -50,8 +55,10 @@ impl Runner {
     pub fn start<P: Projection>(config: RunnerConfig, projection: P) -> Self {
         let progress = Arc::new(Progress::new(P::NAME));
         let (stop, stopped) = watch::channel(false);
-        let supervisor =
-            Supervisor { config, projection: Arc::new(projection), progress: progress.clone() };
+        let announcer = config.cache.as_ref().filter(|_| P::CACHED_AS.is_some());
+        let announcer = announcer.map(|cache| Arc::new(Announcer::start(cache)));
+        let projection = Arc::new(projection);
+        let supervisor = Supervisor { config, projection, announcer, progress: progress.clone() };
         let last_words = LastWords(progress.clone());
         let task = tokio::spawn(async move {
             supervisor.run(stopped).await;
@@ -84,6 +91,7 @@ impl Drop for LastWords {
 struct Supervisor<P: Projection> {
     config: RunnerConfig,
     projection: Arc<P>,
+    announcer: Option<Arc<Announcer>>,
     progress: Arc<Progress>,
 }
 
@@ -156,6 +164,9 @@ impl<P: Projection> Supervisor<P> {
         };
         positions::ensure(&mut connection, &scope, recorded.partitions).await.map_err(away)?;
         drop(connection);
+        if let Some(announcer) = &self.announcer {
+            announcer.connected_within(CONNECT_CACHE).await;
+        }
         let ids = deployment::schemas(&pool).await.map_err(away)?;
         let subjects = format!("{topic}-");
         let known = ids.into_iter().filter(|id| id.subject.starts_with(&subjects)).map(|id| {
@@ -185,14 +196,22 @@ impl<P: Projection> Supervisor<P> {
         };
         let (lane_notices, lane_inbox) = mpsc::unbounded_channel();
         let brake = Arc::new(Brake::default());
-        let lanes = self.lanes(&scope, &decoder, &brake, lane_notices);
+        let cache = Arc::new(Cache::new(P::NAME, P::CACHED_AS, self.announcer.clone()));
+        let lanes = self.lanes(&scope, &decoder, &brake, &cache, lane_notices);
         // Ended when dropped.
         let mut beside = self.beside(&pool, &scope, &decoder, &registry, brake);
+        let keeper = Keeper {
+            cache: cache.clone(),
+            scope: scope.clone(),
+            database: self.config.database.clone(),
+        };
+        beside.spawn(keeper.run());
         let mut group = Group::new(
             &self.config,
             &self.progress,
             Prepared { pool, scope, decoder, partitions },
             registry,
+            cache,
             lanes,
             &consumer,
         );
@@ -230,6 +249,7 @@ impl<P: Projection> Supervisor<P> {
             scope: scope.clone(),
             decoder: decoder.clone(),
             registry: registry.clone(),
+            announcer: self.announcer.clone(),
             database: database.clone(),
         };
         beside.spawn(retry.run());
@@ -248,6 +268,7 @@ impl<P: Projection> Supervisor<P> {
         scope: &Arc<Scope>,
         decoder: &SharedDecoder<P::Event>,
         brake: &Arc<Brake>,
+        cache: &Arc<Cache>,
         notices: mpsc::UnboundedSender<LaneNotice>,
     ) -> Vec<LaneHandle<P::Event>> {
         let processed = Arc::new(ProcessedLog::new(self.config.processed_lines_per_second));
@@ -264,6 +285,7 @@ impl<P: Projection> Supervisor<P> {
                     batch: self.config.batch,
                     decoder: decoder.clone(),
                     brake: brake.clone(),
+                    cache: cache.clone(),
                     records: records.clone(),
                     progress: self.progress.clone(),
                     processed: processed.clone(),

@@ -35,8 +35,8 @@ pub(crate) struct ActiveBuild {
     /// Why the projection stopped itself, if it did.
     pub(crate) brake: Option<String>,
     pub(crate) positions: HashMap<LogPartition, Position>,
-    /// Where no letter was open when the database was asked: the position at that moment. A notice
-    /// says nothing of letters, so it moves none of these.
+    /// Where no letter was open when the database was asked: the position at that moment, moved on by
+    /// notices that say that no letter came since.
     pub(crate) clear_below: HashMap<LogPartition, u64>,
 }
 
@@ -56,8 +56,17 @@ pub(crate) struct Advance {
     pub(crate) generation: i32,
     pub(crate) topic: String,
     pub(crate) epoch: u32,
-    /// Partition and next offset.
-    pub(crate) at: Vec<(u32, u64)>,
+    /// Where to.
+    pub(crate) at: Vec<Moved>,
+}
+
+/// Where one partition has moved to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moved {
+    pub(crate) partition: u32,
+    pub(crate) next_offset: u64,
+    /// Offset of its newest letter ever, below 0 if there was none; `None` where that is not known.
+    pub(crate) newest_letter: Option<i64>,
 }
 
 /// Why a view does not show what a reader needs.
@@ -83,9 +92,15 @@ impl PositionMap {
             return false;
         }
         let mut has_moved = false;
-        for (partition, next_offset) in &advance.at {
+        for Moved { partition, next_offset, newest_letter } in &advance.at {
             let (topic, epoch) = (advance.topic.clone(), advance.epoch);
             let log = LogPartition { topic, epoch, partition: *partition };
+            // All below was clear, and no letter came since.
+            if let (Some(newest), Some(below)) = (newest_letter, build.clear_below.get_mut(&log))
+                && u64::try_from(*newest).map_or(true, |newest| newest < *below)
+            {
+                *below = (*below).max(*next_offset);
+            }
             let position = build.positions.entry(log).or_default();
             has_moved |= *next_offset > position.next_offset;
             position.next_offset = position.next_offset.max(*next_offset);
@@ -132,6 +147,12 @@ impl PositionMap {
         self.topics.get(&(topic.to_owned(), epoch)).copied()
     }
 
+    /// How many partitions the topic has in its present life.
+    pub(crate) fn partitions_now(&self, topic: &str) -> Option<u32> {
+        let lives = self.topics.iter().filter(|((name, _), _)| name == topic);
+        lives.max_by_key(|((_, epoch), _)| *epoch).map(|(_, partitions)| *partitions)
+    }
+
     fn position(&self, projection: &str, log: &LogPartition) -> Position {
         let build = self.active.get(projection);
         build.and_then(|build| build.positions.get(log)).copied().unwrap_or_default()
@@ -175,8 +196,12 @@ mod tests {
             generation,
             topic: "events-input".into(),
             epoch: 1,
-            at: at.to_vec(),
+            at: at.iter().map(|(partition, next)| moved(*partition, *next, None)).collect(),
         }
+    }
+
+    fn moved(partition: u32, next_offset: u64, newest_letter: Option<i64>) -> Moved {
+        Moved { partition, next_offset, newest_letter }
     }
 
     fn shows(map: &PositionMap, need: &Need) -> bool {
@@ -217,6 +242,25 @@ mod tests {
             assert!(shows(&map, &unknown) && !map.is_clear("resource", &unknown), "{unknown:?}");
         }
         assert!(!map.is_clear("another", &need(0, 4)));
+    }
+
+    #[test]
+    fn a_notice_that_tells_of_no_newer_letter_moves_what_is_clear() {
+        let mut map = at(1, &[(0, 5)]);
+        let clear = |map: &mut PositionMap, below| {
+            map.active.get_mut("resource").unwrap().clear_below.insert(log(0), below);
+        };
+        clear(&mut map, 5);
+        let notice = |next, newest| Advance { at: vec![moved(0, next, newest)], ..advance(1, &[]) };
+        map.advance(&notice(9, Some(-1)));
+        assert!(map.is_clear("resource", &need(0, 8)));
+        map.advance(&notice(12, Some(4)));
+        assert!(map.is_clear("resource", &need(0, 11)), "letters that were settled long ago");
+        map.advance(&notice(20, Some(15)));
+        assert!(!map.is_clear("resource", &need(0, 19)) && map.is_clear("resource", &need(0, 11)));
+        map.active.get_mut("resource").unwrap().clear_below.clear();
+        map.advance(&notice(30, Some(-1)));
+        assert!(!map.is_clear("resource", &need(0, 8)), "it is not known what was clear");
     }
 
     #[test]

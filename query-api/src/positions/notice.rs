@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::map::Advance;
+use super::map::{Advance, Moved};
 
 /// The channel on which projectors tell that positions moved.
 pub(crate) const CHANNEL: &str = "millrace_positions";
@@ -19,6 +19,9 @@ struct Notice {
     e: u32,
     /// JSON has only texts as names.
     at: HashMap<u32, u64>,
+    /// Newest letters; a projector of an earlier release says nothing of them.
+    #[serde(default)]
+    l: HashMap<u32, i64>,
 }
 
 /// Reads a notice; `None` where it is of another deployment.
@@ -35,7 +38,14 @@ pub(crate) fn read(payload: &str, schema: &str) -> Result<Option<Advance>, serde
         generation: notice.g,
         topic: notice.t,
         epoch: notice.e,
-        at: notice.at.into_iter().collect(),
+        at: notice
+            .at
+            .into_iter()
+            .map(|(partition, next_offset)| {
+                let newest_letter = notice.l.get(&partition).copied();
+                Moved { partition, next_offset, newest_letter }
+            })
+            .collect(),
     }))
 }
 
@@ -43,13 +53,15 @@ pub(crate) fn read(payload: &str, schema: &str) -> Result<Option<Advance>, serde
 mod tests {
     use super::*;
 
-    const NOTICE: &str = r#"{"s":"read_models","p":"resource","g":1,"t":"events-input","e":1,"at":{"0":123,"7":99}}"#;
+    const NOTICE: &str = r#"{"s":"read_models","p":"resource","g":1,"t":"events-input","e":1,"at":{"0":123,"7":99},"l":{"7":-1}}"#;
 
     #[test]
     fn a_notice_is_read() {
         let mut advance = read(NOTICE, "read_models").unwrap().unwrap();
-        advance.at.sort_unstable();
-        assert_eq!(advance.at, [(0, 123), (7, 99)]);
+        advance.at.sort_unstable_by_key(|moved| moved.partition);
+        let moved =
+            |partition, next_offset, newest_letter| Moved { partition, next_offset, newest_letter };
+        assert_eq!(advance.at, [moved(0, 123, None), moved(7, 99, Some(-1))]);
         assert_eq!((advance.generation, advance.epoch), (1, 1));
         assert_eq!(
             (advance.projection.as_str(), advance.topic.as_str()),

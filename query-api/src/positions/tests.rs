@@ -1,6 +1,6 @@
 use std::pin::pin;
 
-use super::map::{ActiveBuild, Advance, LogPartition};
+use super::map::{ActiveBuild, Advance, LogPartition, Moved};
 use super::*;
 
 const WAIT: Duration = Duration::from_secs(2);
@@ -33,7 +33,7 @@ fn notice(positions: &Positions, next_offset: u64) {
         generation: 1,
         topic: "events-input".into(),
         epoch: 1,
-        at: vec![(0, next_offset)],
+        at: vec![Moved { partition: 0, next_offset, newest_letter: None }],
     });
 }
 

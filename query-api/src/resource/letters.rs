@@ -6,10 +6,11 @@
 
 use std::time::Duration;
 
+use read_models::resource::ResourceColumns;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{FromRow as _, Row as _};
 
-use super::row::{ResourceKey, Row};
+use super::row::ResourceKey;
 use crate::consistency::{OldestLetter, OpenLetters};
 use crate::positions::map::Need;
 
@@ -87,7 +88,7 @@ impl<'a> Sought<'a> {
 }
 
 /// Rows of some devices, and letters with the index of the key that they are for.
-pub(super) type RowsAndLetters = (Vec<Row>, Vec<(usize, OpenLetters)>);
+pub(super) type RowsAndLetters = (Vec<ResourceColumns>, Vec<(usize, OpenLetters)>);
 
 /// The rows of these devices and the letters that concern their readers.
 pub(super) async fn find(
@@ -106,7 +107,7 @@ async fn rows_without_letters(
     connection: &mut PgConnection,
     ids: &[&str],
     sought: &[Sought<'_>],
-) -> Result<Option<Vec<Row>>, sqlx::Error> {
+) -> Result<Option<Vec<ResourceColumns>>, sqlx::Error> {
     let lines = sqlx::query(FIND_ROWS)
         .bind(ids)
         .bind(sought.iter().map(|sought| sought.need.log.topic.as_str()).collect::<Vec<_>>())
@@ -119,7 +120,7 @@ async fn rows_without_letters(
         if line.try_get(LETTERS)? {
             return Ok(None);
         }
-        rows.push(Row::from_row(line)?);
+        rows.push(ResourceColumns::from_row(line)?);
     }
     Ok(Some(rows))
 }
@@ -142,7 +143,7 @@ async fn rows_and_letters(
     let (mut rows, mut letters) = (Vec::new(), Vec::new());
     for line in &lines {
         let Some(number) = line.try_get::<Option<i32>, _>(LETTERS)? else {
-            rows.push(Row::from_row(line)?);
+            rows.push(ResourceColumns::from_row(line)?);
             continue;
         };
         if let Some(sought) = usize::try_from(number).ok().and_then(|n| sought.get(n)) {

@@ -2,23 +2,13 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
-use domain::Timestamp;
-use read_models::recorded::LogPosition;
-use read_models::resource::ResourceRow;
+use read_models::resource::{ResourceColumns, StoredResource};
 use sqlx::postgres::PgConnection;
 
 use super::letters::{self, Sought};
 use crate::consistency::OpenLetters;
 use crate::lookups::Lookup;
 use crate::positions::map::Need;
-
-/// A row and the build it is of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct StoredResource {
-    pub(crate) generation: i32,
-    pub(crate) row: ResourceRow,
-}
 
 /// What a reader looks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,10 +39,6 @@ const FIND: &str = "
       AND r.generation = (SELECT g.generation FROM generations g
                           WHERE g.projection = 'resource' AND g.state = 'active')";
 
-/// A row as it is selected.
-pub(super) type Row =
-    (String, i32, String, i64, Option<DateTime<Utc>>, DateTime<Utc>, DateTime<Utc>, i32, i64);
-
 impl Lookup for ResourceLookup {
     type Key = ResourceKey;
     type Found = FoundResource;
@@ -79,26 +65,13 @@ impl Lookup for ResourceLookup {
 }
 
 /// The row of each key, in their order.
-fn found(keys: &[ResourceKey], rows: Vec<Row>) -> Vec<FoundResource> {
-    let rows: HashMap<String, StoredResource> = rows.into_iter().map(stored).collect();
+fn found(keys: &[ResourceKey], rows: Vec<ResourceColumns>) -> Vec<FoundResource> {
+    let rows = rows.into_iter().map(StoredResource::from);
+    let rows: HashMap<String, StoredResource> =
+        rows.map(|stored| (stored.id.clone(), stored)).collect();
     let found = |key: &ResourceKey| FoundResource {
         stored: rows.get(&key.id).cloned(),
         letters: Vec::new(),
     };
     keys.iter().map(found).collect()
-}
-
-fn stored(row: Row) -> (String, StoredResource) {
-    let (id, generation, payload, version, occurred_at, recorded_at, updated_at, epoch, offset) =
-        row;
-    let micros = |time: DateTime<Utc>| Timestamp(time.timestamp_micros());
-    let row = ResourceRow {
-        payload,
-        version,
-        occurred_at: occurred_at.map(micros),
-        recorded_at: micros(recorded_at),
-        updated_at: micros(updated_at),
-        position: LogPosition { epoch, offset },
-    };
-    (id, StoredResource { generation, row })
 }

@@ -1,24 +1,17 @@
-//! The body of an answer.
+//! The row as readers are shown it: `{"id", "payload", "version", "occurred_at", "recorded_at",
+//! "updated_at"}`. The query API answers it, and it stands in the cache.
 
-use axum::http::HeaderValue;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse as _, Response};
 use domain::Timestamp;
-use read_models::resource::ResourceRow;
+use serde_json::Value;
 
-/// The row as JSON.
-pub(crate) fn answer(id: &str, row: &ResourceRow) -> Response {
-    let mut response = body(id, row).into_response();
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-}
+use super::ResourceRow;
 
-/// Written by hand: the payload goes in as it is stored, byte for byte, which a serializer would
-/// first have to read.
-fn body(id: &str, row: &ResourceRow) -> String {
+/// The row as JSON. Written by hand: the payload goes in as it is stored, byte for byte, which a
+/// serializer would first have to read.
+pub fn body(id: &str, row: &ResourceRow) -> String {
     let mut text = String::with_capacity(row.payload.len() + id.len() + 192);
     text.push_str("{\"id\":");
-    text.push_str(&serde_json::Value::from(id).to_string());
+    text.push_str(&Value::from(id).to_string());
     text.push_str(",\"payload\":");
     text.push_str(&row.payload);
     text.push_str(",\"version\":");
@@ -46,10 +39,9 @@ fn push_time(text: &mut String, name: &str, time: Option<Timestamp>) {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use read_models::recorded::LogPosition;
-    use serde_json::Value;
 
     use super::*;
+    use crate::recorded::LogPosition;
 
     fn row(payload: &str, occurred_at: Option<Timestamp>) -> ResourceRow {
         ResourceRow {

@@ -1,0 +1,111 @@
+//! What Redis is told around a commit.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use read_cache::{
+    Body, CacheConfig, CacheGeneration, CacheKey, CallError, Keys, Tombstones, TrustKey, Writer,
+};
+use read_models::cached::CachedRow;
+
+/// Bodies that one batch puts in the place of old ones, at most; what is more goes cold.
+const BODIES_AT_ONCE: usize = 1_000;
+
+/// How often it is looked whether the first connection stands.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Streams that a batch changes, with their partitions.
+pub(crate) type Touched<'a> = HashMap<&'a str, i32, RandomState>;
+
+/// The cache as those who write see it.
+pub struct Announcer {
+    writer: Writer,
+    keys: Keys,
+}
+
+/// What was announced of one batch, and is to be ended when its outcome is known.
+#[must_use = "the keys stay cold for seconds, unless the announcement is ended"]
+pub(crate) struct Announced {
+    tombstones: Tombstones,
+    bodies: HashMap<CacheKey, Body>,
+}
+
+impl Announcer {
+    /// Begins to connect. Needs a runtime.
+    pub fn start(config: &CacheConfig) -> Self {
+        Self { writer: Writer::start(config), keys: config.keys.clone() }
+    }
+
+    /// Waits until the first connection stands, or until patience ends.
+    pub async fn connected_within(&self, patience: Duration) -> bool {
+        let connected = async {
+            while !self.writer.is_connected() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::time::timeout(patience, connected).await.is_ok()
+    }
+
+    pub(super) fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    pub(super) fn trust_key(&self, projection: &str, partition: i32) -> TrustKey {
+        self.keys.trust(projection, partition)
+    }
+
+    /// Takes old bodies of these streams away before the commit. The transaction holds the locks of
+    /// their rows, and those of the positions of `partitions`; none for a replay.
+    ///
+    /// # Errors
+    /// Nothing may be committed on the strength of it.
+    pub(crate) async fn announce(
+        &self,
+        (projection, noun): (&str, &str),
+        partitions: &[i32],
+        touched: &Touched<'_>,
+    ) -> Result<Announced, CallError> {
+        let windows: Vec<TrustKey> =
+            partitions.iter().map(|partition| self.trust_key(projection, *partition)).collect();
+        let keys = touched.keys().map(|stream_id| self.keys.of(noun, stream_id)).collect();
+        // Boxed: the client's futures are deeper than compilers like.
+        let _ = windows;
+        let tombstones = Box::pin(self.writer.before_commit(keys)).await?;
+        Ok(Announced { tombstones, bodies: HashMap::new() })
+    }
+
+    /// The streams among them that somebody reads: a new body is wanted of them.
+    pub(crate) fn wanted<'a>(
+        &self,
+        noun: &str,
+        announced: &Announced,
+        touched: &Touched<'a>,
+    ) -> Vec<(&'a str, i32)> {
+        let prefix = self.keys.of(noun, "");
+        let id = |key: &CacheKey| key.as_str().strip_prefix(prefix.as_str()).map(str::to_owned);
+        let hot = announced.tombstones.hot().take(BODIES_AT_ONCE).filter_map(id);
+        hot.filter_map(|id| touched.get_key_value(id.as_str()).map(|(id, at)| (*id, *at))).collect()
+    }
+
+    /// Gives a stream the body that it is to have after the commit.
+    pub(crate) fn give(
+        &self,
+        noun: &str,
+        announced: &mut Announced,
+        stream_id: &str,
+        generation: CacheGeneration,
+        row: &CachedRow,
+    ) {
+        let body = Body { generation, version: row.version, json: row.to_json() };
+        announced.bodies.insert(self.keys.of(noun, stream_id), body);
+    }
+
+    /// The batch is committed. Returns how many bodies stand.
+    ///
+    /// # Errors
+    /// Its keys stay cold until the tombstones lapse.
+    pub(crate) async fn committed(&self, announced: Announced) -> Result<usize, CallError> {
+        Box::pin(self.writer.after_commit(announced.tombstones, announced.bodies)).await
+    }
+}
