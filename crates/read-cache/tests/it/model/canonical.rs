@@ -1,7 +1,9 @@
 //! One name for states that differ only in names.
 
 use super::rules::{Mistake, Setting};
-use super::state::{Age, Call, Cg, Entry, Home, NOBODY, Reader, Redis, Row, State, Tx};
+use super::state::{
+    Age, BatchId, By, Call, Cg, Entry, Home, NOBODY, Reader, Redis, Row, State, Tx,
+};
 
 /// The name of what can never again be equal to anything that counts.
 const DEAD: u8 = 200;
@@ -47,6 +49,9 @@ impl Renaming {
         if let Some(trust) = &mut redis.trust {
             self.cg(&mut trust.cg);
         }
+        if let Some(batch) = &mut redis.window {
+            self.batches.rename(batch);
+        }
         for entry in &mut redis.entries {
             match entry {
                 Entry::Tombstone { batch, .. } => self.batches.rename(batch),
@@ -81,6 +86,11 @@ impl State {
     pub(super) fn canonical(mut self, setting: &Setting) -> Self {
         self.bury_homes(setting);
         self.bury_cgs();
+        let of_any = [Mistake::EndAnyWindow, Mistake::UpgradeAnyTombstone, Mistake::ReplayByWindow];
+        if !of_any.iter().any(|mistake| setting.breaks(*mistake)) {
+            self.bury_vain_calls();
+        }
+        self.bury_batches();
         if !setting.cuts {
             // Only a lane that may go without Redis asks how long ago it was.
             self.lanes.iter_mut().for_each(|lane| lane.since = 0);
@@ -197,6 +207,61 @@ impl State {
             {
                 *cg = DEAD;
                 rows.iter_mut().for_each(|row| *row = row.map(|_| old));
+            }
+        }
+    }
+
+    /// Calls after a commit that find nothing of their batch, nor ever will: they take away what they
+    /// visit, and those that visit nothing do nothing.
+    fn bury_vain_calls(&mut self) {
+        let stored = [Some(self.redis), self.copy];
+        let before = |call: &Call| match call {
+            Call::Before { batch, .. } => Some(*batch),
+            Call::After { .. } | Call::Renew { .. } => None,
+        };
+        let sent: Vec<BatchId> = self.calls.iter().filter_map(before).collect();
+        let old = Row { version: Age::Old, position: Age::Old };
+        self.calls.retain_mut(|call| {
+            let Call::After { by, batch, cg, rows, .. } = call else { return true };
+            let hot = Entry::Tombstone { batch: *batch, hot: true };
+            let mut stored = stored.iter().flatten();
+            if !sent.contains(batch) {
+                if stored.clone().all(|redis| redis.window != Some(*batch)) {
+                    *by = By::Replay;
+                }
+                if stored.all(|redis| !redis.entries.contains(&hot)) {
+                    *cg = DEAD;
+                    rows.iter_mut().for_each(|row| *row = row.map(|_| old));
+                }
+            }
+            *by == By::Lane || rows.iter().any(Option::is_some)
+        });
+    }
+
+    /// A batch that is over and has no call after a commit under way: nothing is compared with it
+    /// any more, and its late call before the commit is like any other's.
+    fn bury_batches(&mut self) {
+        let mut living: Vec<BatchId> = self.transactions().map(|tx| tx.batch).collect();
+        living.extend(self.calls.iter().filter_map(|call| match call {
+            Call::After { batch, .. } => Some(*batch),
+            Call::Before { .. } | Call::Renew { .. } => None,
+        }));
+        let bury = |batch: &mut BatchId| {
+            if !living.contains(batch) {
+                *batch = DEAD;
+            }
+        };
+        for redis in [Some(&mut self.redis), self.copy.as_mut()].into_iter().flatten() {
+            redis.window.iter_mut().for_each(bury);
+            for entry in &mut redis.entries {
+                if let Entry::Tombstone { batch, .. } = entry {
+                    bury(batch);
+                }
+            }
+        }
+        for call in &mut self.calls {
+            if let Call::Before { batch, .. } = call {
+                bury(batch);
             }
         }
     }

@@ -5,6 +5,7 @@ use super::run::fails;
 
 const SMALL: Setting = Setting::SMALL;
 const CUTS: Setting = Setting { cuts: true, ..SMALL };
+const TWO_KEYS: Setting = Setting { keys: 2, chunks: true, ..SMALL };
 const TWO_LANES: Setting = Setting { lanes: 2, cuts: true, ..SMALL };
 
 #[test]
@@ -45,4 +46,24 @@ fn a_commit_without_redis_that_does_not_wait_is_found_out() {
 #[test]
 fn a_renewal_whose_time_counts_from_its_arrival_is_found_out() {
     fails(Mistake::RenewFromArrival, CUTS);
+}
+
+#[test]
+fn a_lease_in_a_window_is_found_out() {
+    fails(Mistake::LeaseInWindow, SMALL);
+}
+
+#[test]
+fn an_end_of_another_batch_s_window_is_found_out() {
+    fails(Mistake::EndAnyWindow, SMALL);
+}
+
+#[test]
+fn a_window_that_the_last_of_a_batch_s_calls_sets_is_found_out() {
+    fails(Mistake::WindowLast, TWO_KEYS);
+}
+
+#[test]
+fn a_replay_that_shares_the_window_of_lanes_is_found_out() {
+    fails(Mistake::ReplayByWindow, Setting { replay: true, ..TWO_KEYS });
 }

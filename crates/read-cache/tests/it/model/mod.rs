@@ -17,7 +17,7 @@ mod step;
 use stateright::{Model, Property};
 
 use rules::Setting;
-use state::{Age, Call, Entry, Row, State};
+use state::{Age, BatchId, By, Call, Entry, Row, State};
 use step::Step;
 
 /// I6: nobody who begins to read after a commit is given what is older, on any path. (What Postgres
@@ -78,6 +78,9 @@ impl Model for Setting {
                 "a late call meets another batch's tombstone",
                 |_, state: &State| state.calls.iter().any(|call| state.is_late(call)),
             ),
+            Property::sometimes("a window alone covers a commit", |_, state: &State| {
+                state.calls.iter().any(|call| state.is_under_its_window_alone(call))
+            }),
             Property::sometimes(
                 "trust lapses and recovers over bodies that stayed",
                 |_, state: &State| {
@@ -86,6 +89,12 @@ impl Model for Setting {
                 },
             ),
         ];
+        if self.calls > 1 {
+            properties.push(Property::sometimes(
+                "a late call takes a living batch's window",
+                |_, state: &State| state.calls.iter().any(|call| state.takes_window(call)),
+            ));
+        }
         if self.lanes > 1 {
             properties.push(Property::sometimes(
                 "a zombie's renewal arrives",
@@ -126,6 +135,17 @@ impl State {
             let other = matches!(entry, Entry::Tombstone { batch: other, .. } if other != batch);
             row.is_some() && other
         })
+    }
+
+    fn is_under_its_window_alone(&self, call: &Call) -> bool {
+        matches!(call, Call::After { by: By::Lane, batch, rows, .. }
+            if rows.iter().all(Option::is_none) && self.redis.window == Some(*batch))
+    }
+
+    fn takes_window(&self, call: &Call) -> bool {
+        let lives = |holder: BatchId| self.transactions().any(|tx| tx.batch == holder);
+        matches!(call, Call::Before { by: By::Lane, batch, .. }
+            if self.redis.window.is_some_and(|holder| holder != *batch && lives(holder)))
     }
 
     fn recovers(&self, call: &Call) -> bool {

@@ -1,7 +1,7 @@
 //! Lanes, their renewals, replays and promotions: everyone who writes to Postgres.
 
 use super::rules::{Mistake, Setting};
-use super::state::{Call, Cg, Entry, Home, KEYS, Keys, Lane, Row, State, TRUST, Tx, Who, has};
+use super::state::{By, Call, Cg, Chunk, Entry, Home, Keys, Lane, Row, State, TRUST, Tx, Who, has};
 
 impl State {
     pub(super) fn owns(&self, who: Who) -> bool {
@@ -24,47 +24,51 @@ impl State {
 
     /// The fence, the rows, and the call before the commit is sent.
     pub(super) fn begin(&mut self, who: Who, keys: Keys, setting: &Setting) {
-        self.lanes[who].tx = Some(self.opened(keys, setting));
+        self.lanes[who].tx = Some(self.opened(By::Lane, keys, setting));
     }
 
     pub(super) fn begin_replay(&mut self, keys: Keys, setting: &Setting) {
-        self.replay = Some(self.opened(keys, setting));
+        self.replay = Some(self.opened(By::Replay, keys, setting));
     }
 
-    fn opened(&mut self, keys: Keys, setting: &Setting) -> Tx {
+    fn opened(&mut self, by: By, keys: Keys, setting: &Setting) -> Tx {
         let batch = self.unused();
         let late = setting.breaks(Mistake::TombstoneAfterCommit);
+        let visited = if late { keys } else { 0 };
+        let tx = Tx { by, batch, keys, cg: self.position.cg, visited, tombstoned: visited };
         if !late {
-            self.calls.push(Call::Before { batch, keys });
+            self.send_before(tx);
         }
-        Tx { batch, keys, cg: self.position.cg, covered: late }
+        tx
+    }
+
+    pub(super) fn send_before(&mut self, Tx { by, batch, keys, .. }: Tx) {
+        self.calls.push(Call::Before { by, batch, keys, chunk: Chunk::First });
     }
 
     /// Commits what was covered, and sends the call after it.
     pub(super) fn commit(&mut self, who: Who, tx: Tx, setting: &Setting) {
         self.lanes[who].tx = None;
         self.moved_by(who);
-        self.committed(tx, true, setting);
+        self.committed(tx, setting);
     }
 
     /// A replay commits unless the cache generation rose since it began.
     pub(super) fn commit_replay(&mut self, tx: Tx, setting: &Setting) {
         self.replay = None;
         if tx.cg == self.position.cg || setting.breaks(Mistake::ReplayUnchecked) {
-            self.committed(tx, false, setting);
+            self.committed(tx, setting);
         }
     }
 
-    fn committed(&mut self, tx: Tx, moves_position: bool, setting: &Setting) {
-        self.outdate(tx.keys, moves_position);
+    fn committed(&mut self, tx: Tx, setting: &Setting) {
+        self.outdate(tx.keys, tx.by == By::Lane);
         if setting.breaks(Mistake::TombstoneAfterCommit) {
-            self.calls.push(Call::Before { batch: tx.batch, keys: tx.keys });
+            self.send_before(tx);
         }
-        let mut rows = [None; KEYS];
-        for (key, row) in rows.iter_mut().enumerate() {
-            *row = has(tx.keys, key).then_some(Row::CURRENT);
-        }
-        self.calls.push(Call::After { batch: tx.batch, cg: tx.cg, rows });
+        let rows = std::array::from_fn(|key| has(tx.tombstoned, key).then_some(Row::CURRENT));
+        let Tx { by, batch, cg, .. } = tx;
+        self.calls.push(Call::After { by, batch, cg, rows, chunk: Chunk::First });
     }
 
     fn moved_by(&mut self, who: Who) {
@@ -178,7 +182,7 @@ impl State {
 
     /// The cache generation that a call after a commit is about to make a hit of.
     pub(super) fn upgrades(&self, call: &Call) -> Option<Cg> {
-        let Call::After { batch, cg, rows } = call else { return None };
+        let Call::After { batch, cg, rows, .. } = call else { return None };
         let own = |(entry, row): (&Entry, &Option<Row>)| {
             let hot = Entry::Tombstone { batch: *batch, hot: true };
             row.is_some() && *entry == hot

@@ -5,9 +5,10 @@ use super::rules::{Mistake, Setting};
 use super::state::{Age, Entry, Reader, Row, State, Who};
 
 impl State {
-    /// A lease is given where there is nothing, or a body that counts for nothing.
-    pub(super) fn may_lease(&self, key: usize) -> bool {
-        matches!(self.redis.entries[key], Entry::Absent | Entry::Body { .. })
+    /// A lease is given where there is nothing, or a body that counts for nothing, and no window.
+    pub(super) fn may_lease(&self, key: usize, setting: &Setting) -> bool {
+        (self.redis.window.is_none() || setting.breaks(Mistake::LeaseInWindow))
+            && matches!(self.redis.entries[key], Entry::Absent | Entry::Body { .. })
     }
 
     pub(super) fn lease(&mut self, who: Who, key: usize) {

@@ -2,18 +2,35 @@
 
 use super::rules::{Mistake, Setting};
 use super::state::{
-    BatchId, Call, Cg, Entry, Home, KEYS, Keys, NOBODY, Redis, Row, State, TRUST, Trust, has,
+    BatchId, By, Call, Cg, Chunk, Entry, Home, KEYS, Keys, NOBODY, Redis, Row, State, TRUST, Trust,
+    Tx, has,
 };
 
 impl State {
     /// The script of a call runs.
     pub(super) fn arrive(&mut self, call: Call, setting: &Setting) {
         match call {
-            Call::Before { batch, keys } => self.set_tombstones(batch, keys),
-            Call::After { batch, cg, rows } => {
-                let any = setting.breaks(Mistake::UpgradeAnyTombstone);
-                for (entry, row) in self.redis.entries.iter_mut().zip(rows) {
-                    *entry = row.map_or(*entry, |row| visited(*entry, batch, any, cg, row));
+            Call::Before { by, batch, keys, chunk } => {
+                let (now, rest) = cut(keys, setting);
+                let last = setting.breaks(Mistake::WindowLast);
+                let due = if last { rest == 0 } else { chunk == Chunk::First };
+                if due && has_window(by, setting) {
+                    self.redis.window = Some(batch);
+                }
+                self.set_tombstones(by, batch, now, setting);
+                if rest != 0 {
+                    self.calls.push(Call::Before { by, batch, keys: rest, chunk: Chunk::Later });
+                }
+            }
+            Call::After { by, batch, cg, rows, chunk } => {
+                if chunk == Chunk::First && has_window(by, setting) {
+                    self.end_window(batch, setting);
+                }
+                let (now, rest) = cut(some(&rows), setting);
+                self.end_tombstones(batch, cg, only(rows, now), setting);
+                if rest != 0 {
+                    let rows = only(rows, rest);
+                    self.calls.push(Call::After { by, batch, cg, rows, chunk: Chunk::Later });
                 }
             }
             Call::Renew { cg, age, home } => {
@@ -25,17 +42,40 @@ impl State {
         }
     }
 
-    fn set_tombstones(&mut self, batch: BatchId, keys: Keys) {
+    /// Under a window only what exists needs a tombstone: nothing new can come to an absent key.
+    fn set_tombstones(&mut self, by: By, batch: BatchId, keys: Keys, setting: &Setting) {
+        let mut tombstoned = 0;
         for (key, entry) in self.redis.entries.iter_mut().enumerate() {
-            if has(keys, key) {
+            let covered = *entry == Entry::Absent && has_window(by, setting);
+            if has(keys, key) && !covered {
                 let hot = matches!(entry, Entry::Body { .. } | Entry::Tombstone { hot: true, .. });
                 *entry = Entry::Tombstone { batch, hot };
+                tombstoned |= 1 << key;
             }
         }
         let waiting = self.lanes.iter_mut().filter_map(|lane| lane.tx.as_mut());
         for tx in waiting.chain(self.replay.as_mut()).filter(|tx| tx.batch == batch) {
-            tx.covered = true;
+            tx.visited |= keys;
+            tx.tombstoned |= tombstoned;
         }
+    }
+
+    fn end_tombstones(
+        &mut self,
+        batch: BatchId,
+        cg: Cg,
+        rows: [Option<Row>; KEYS],
+        setting: &Setting,
+    ) {
+        let any = setting.breaks(Mistake::UpgradeAnyTombstone);
+        for (entry, row) in self.redis.entries.iter_mut().zip(rows) {
+            *entry = row.map_or(*entry, |row| visited(*entry, batch, any, cg, row));
+        }
+    }
+
+    fn end_window(&mut self, batch: BatchId, setting: &Setting) {
+        let any = setting.breaks(Mistake::EndAnyWindow);
+        self.redis.window = self.redis.window.filter(|holder| *holder != batch && !any);
     }
 
     /// Whether an entry may go by itself: bodies and leases at any time. A tombstone lives longer
@@ -46,15 +86,24 @@ impl State {
             Entry::Body { .. } | Entry::Lease(_) => true,
             Entry::Tombstone { .. } => {
                 setting.breaks(Mistake::TombstoneTooShort)
-                    || !self.transactions().any(|tx| tx.covered && has(tx.keys, key))
+                    || !self.transactions().any(|tx| has(tx.visited, key))
             }
         }
     }
 
-    /// An older copy serves from now on; its own tombstones may have lapsed meanwhile.
+    /// Whether the window may go by itself: it lives as long as a tombstone. One that another
+    /// batch's late call has set lives longer.
+    pub(super) fn window_may_go(&self, setting: &Setting) -> bool {
+        let needs = |tx: &Tx| has_window(tx.by, setting) && tx.visited != 0;
+        self.redis.window.is_some()
+            && (setting.breaks(Mistake::TombstoneTooShort) || !self.transactions().any(needs))
+    }
+
+    /// An older copy serves from now on; its own tombstones and window may have lapsed meanwhile.
     pub(super) fn replace(&mut self, copy: Redis, lapsed: bool) {
         self.redis = Redis { server: self.unused(), ..copy };
         self.copy = None;
+        self.redis.window = self.redis.window.filter(|_| !lapsed);
         for entry in &mut self.redis.entries {
             if lapsed && matches!(entry, Entry::Tombstone { .. }) {
                 *entry = Entry::Absent;
@@ -106,6 +155,28 @@ impl State {
         self.redis.mark = Some(home.mark);
         home
     }
+}
+
+/// Who covers absent keys with the window.
+fn has_window(by: By, setting: &Setting) -> bool {
+    by == By::Lane || setting.breaks(Mistake::ReplayByWindow)
+}
+
+/// The keys that a call covers, and those that are left to the next one.
+fn cut(keys: Keys, setting: &Setting) -> (Keys, Keys) {
+    let lowest = keys & keys.wrapping_neg();
+    let now = if setting.chunks { lowest } else { keys };
+    (now, keys & !now)
+}
+
+/// The keys that have a row.
+fn some(rows: &[Option<Row>; KEYS]) -> Keys {
+    (0..KEYS).filter(|key| rows[*key].is_some()).map(|key| 1 << key).sum()
+}
+
+/// The rows of these keys.
+fn only(rows: [Option<Row>; KEYS], keys: Keys) -> [Option<Row>; KEYS] {
+    std::array::from_fn(|key| rows[key].filter(|_| has(keys, key)))
 }
 
 /// What the call after the commit leaves of an entry.

@@ -21,7 +21,8 @@ pub(super) enum Mistake {
     SendAgain,
     /// The call before the commit is sent before the rows are locked.
     TombstoneBeforeLocks,
-    /// A tombstone may be gone before its transaction is over: evicted, or its time is too short.
+    /// A tombstone or window may be gone before its transaction is over: evicted, or its time is too
+    /// short.
     TombstoneTooShort,
     /// The lane commits without Redis and does not wait until trust must have lapsed.
     NoWait,
@@ -45,11 +46,19 @@ pub(super) enum Mistake {
     RaiseUnlocked,
     /// Renewals do not ask whether the generation is being switched.
     RenewInPromotion,
+    /// A lease is given in a window.
+    LeaseInWindow,
+    /// The call after the commit ends whatever window it finds.
+    EndAnyWindow,
+    /// Of a batch's calls before the commit the last one sets the window, not the first.
+    WindowLast,
+    /// A replay, too, sets the window in place of tombstones at absent keys.
+    ReplayByWindow,
 }
 
 /// Who takes part and what happens to them. All else is always explored: delays and losses of every
 /// call, crashes and transactions ended at every step, bodies, leases and the trust key gone at any
-/// time, tombstones gone once their transaction is over.
+/// time, tombstones and windows gone once their transaction is over.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Setting {
     pub(super) keys: usize,
@@ -67,6 +76,8 @@ pub(super) struct Setting {
     pub(super) promotion: bool,
     /// A takeover raises the cache generation.
     pub(super) takeover_raises: bool,
+    /// The calls around a commit are cut: one for each key.
+    pub(super) chunks: bool,
     pub(super) mistake: Option<Mistake>,
 }
 
@@ -83,6 +94,7 @@ impl Setting {
         failover: false,
         promotion: false,
         takeover_raises: false,
+        chunks: false,
         mistake: None,
     };
 

@@ -38,7 +38,12 @@ fn nothing_stale_when_another_generation_is_promoted() {
 
 #[test]
 fn nothing_stale_with_two_keys() {
-    holds("two keys", Setting { keys: 2, ..SMALL });
+    holds("two keys, chunks", Setting { keys: 2, chunks: true, ..SMALL });
+}
+
+#[test]
+fn nothing_stale_with_two_keys_of_which_one_is_replayed() {
+    holds("two keys, replay, chunks", Setting { keys: 2, replay: true, chunks: true, ..SMALL });
 }
 
 #[test]

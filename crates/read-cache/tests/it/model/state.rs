@@ -79,16 +79,21 @@ pub(super) struct Redis {
     pub(super) mark: Option<u8>,
     pub(super) trust: Option<Trust>,
     pub(super) entries: [Entry; KEYS],
+    /// The batch that holds the partition's window: no lease is given while it stands.
+    pub(super) window: Option<BatchId>,
 }
 
 impl Redis {
+    fn empty(server: u8) -> Self {
+        Self { server, mark: None, trust: None, entries: [Entry::Absent; KEYS], window: None }
+    }
+
     pub(super) fn is(&self, home: Home) -> bool {
         self.server == home.server && self.mark == Some(home.mark)
     }
 
     pub(super) fn clear(&mut self) {
-        *self =
-            Self { server: self.server, mark: None, trust: None, entries: [Entry::Absent; KEYS] };
+        *self = Self::empty(self.server);
     }
 }
 
@@ -101,15 +106,33 @@ pub(super) struct Position {
     pub(super) home: Home,
 }
 
+/// Whose batch it is. A lane has locked the position and covers its keys with the window; a replay
+/// has not, and covers each key with a tombstone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum By {
+    Lane,
+    Replay,
+}
+
 /// An open transaction that holds the locks on the rows of its keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Tx {
+    pub(super) by: By,
     pub(super) batch: BatchId,
     pub(super) keys: Keys,
     /// The cache generation when it began.
     pub(super) cg: Cg,
+    /// Keys that its call before the commit has come to.
+    pub(super) visited: Keys,
+    /// Those of them that were given a tombstone.
+    pub(super) tombstoned: Keys,
+}
+
+impl Tx {
     /// The call before the commit was answered.
-    pub(super) covered: bool,
+    pub(super) fn is_covered(&self) -> bool {
+        self.visited == self.keys
+    }
 }
 
 /// One process's hold of the partition, as it believes it to be.
@@ -141,9 +164,16 @@ pub(super) enum Reader {
 /// A call on its way to Redis: it arrives at any time or never, whatever became of its sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Call {
-    Before { batch: BatchId, keys: Keys },
-    After { batch: BatchId, cg: Cg, rows: [Option<Row>; KEYS] },
+    Before { by: By, batch: BatchId, keys: Keys, chunk: Chunk },
+    After { by: By, batch: BatchId, cg: Cg, rows: [Option<Row>; KEYS], chunk: Chunk },
     Renew { cg: Cg, age: u8, home: Home },
+}
+
+/// Which of a batch's calls it is, where they are cut by keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Chunk {
+    First,
+    Later,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -165,7 +195,7 @@ impl State {
         let home = Home { server: 0, mark: 0 };
         Self {
             position: Position { owner: 0, cg: 0, home },
-            redis: Redis { server: 0, mark: Some(0), trust: None, entries: [Entry::Absent; KEYS] },
+            redis: Redis { mark: Some(0), ..Redis::empty(0) },
             copy: None,
             lanes: [
                 Lane { holds: true, at_floor: true, memory: None, ..Lane::default() },

@@ -11,6 +11,8 @@ pub(super) enum Step {
     Lost(Call),
     /// A body or lease lapses or is evicted, a tombstone lapses.
     EntryGoes(usize),
+    /// The window lapses.
+    WindowGoes,
     TrustGoes,
     MarkGoes,
     Flush,
@@ -64,6 +66,9 @@ fn in_redis(setting: &Setting, state: &State, steps: &mut Vec<Step>) {
     steps.extend(state.calls.iter().map(|call| Step::Arrives(*call)));
     steps.extend(state.calls.iter().map(|call| Step::Lost(*call)));
     steps.extend((0..setting.keys).filter(|key| state.may_go(*key, setting)).map(Step::EntryGoes));
+    if state.window_may_go(setting) {
+        steps.push(Step::WindowGoes);
+    }
     if state.redis.trust.is_some() {
         steps.push(Step::TrustGoes);
     }
@@ -121,7 +126,7 @@ fn of_lane(setting: &Setting, state: &State, who: Who, steps: &mut Vec<Step>) {
 fn of_transaction(setting: &Setting, state: &State, tx: Tx, steps: &mut Vec<Step>, who: Who) {
     steps.push(Step::RollBack(who));
     if state.calls.len() < setting.calls {
-        if tx.covered {
+        if tx.is_covered() {
             steps.push(Step::Commit(who));
         }
         if setting.breaks(Mistake::SendAgain) {
@@ -159,7 +164,7 @@ fn of_replay(setting: &Setting, state: &State, steps: &mut Vec<Step>) {
     match state.replay {
         Some(tx) => {
             steps.push(Step::ReplayRollBack);
-            if tx.covered && room {
+            if tx.is_covered() && room {
                 steps.push(Step::ReplayCommit);
             }
         }
@@ -177,7 +182,7 @@ fn of_replay(setting: &Setting, state: &State, steps: &mut Vec<Step>) {
 fn of_reader(setting: &Setting, state: &State, who: Who, steps: &mut Vec<Step>) {
     match state.readers[who] {
         Reader::Idle => {
-            let keys = (0..setting.keys).filter(|key| state.may_lease(*key));
+            let keys = (0..setting.keys).filter(|key| state.may_lease(*key, setting));
             steps.extend(keys.map(|key| Step::Lease(who, key)));
             if setting.breaks(Mistake::FillWithoutLease) {
                 steps.extend((0..setting.keys).map(|key| Step::Load(who, key)));
@@ -212,6 +217,7 @@ pub(super) fn take(setting: &Setting, state: &mut State, step: Step) {
         }
         Step::Lost(call) => state.take_call(call),
         Step::EntryGoes(key) => state.redis.entries[key] = Entry::Absent,
+        Step::WindowGoes => state.redis.window = None,
         Step::TrustGoes => state.redis.trust = None,
         Step::MarkGoes => state.redis.mark = None,
         Step::Flush => state.redis.clear(),
@@ -247,8 +253,8 @@ fn take_of_lane(setting: &Setting, state: &mut State, step: Step) {
     match step {
         Step::Begin(who, keys) => state.begin(who, keys, setting),
         Step::SendAgain(who) => {
-            if let Some(Tx { batch, keys, .. }) = state.lanes[who].tx {
-                state.calls.push(Call::Before { batch, keys });
+            if let Some(tx) = state.lanes[who].tx {
+                state.send_before(tx);
             }
         }
         Step::Commit(who) => {
