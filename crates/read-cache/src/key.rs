@@ -22,10 +22,10 @@ impl Keys {
         CacheKey(format!("{}{noun}:{id}", self.prefix))
     }
 
-    /// The trust key of a projection's partition.
+    /// The trust key of a projection's partition, and the keys beside it.
     pub fn trust(&self, projection: &str, partition: i32) -> TrustKey {
         let of = |what| format!("{}{what}:{projection}:{partition}", self.prefix);
-        TrustKey { live: of("live"), mark: of("mark") }
+        TrustKey { live: of("live"), mark: of("mark"), window: of("commit") }
     }
 }
 
@@ -33,11 +33,13 @@ impl Keys {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CacheKey(String);
 
-/// A key that holds the cache generation of a partition, while somebody vouches for it.
+/// A key that holds the cache generation of a partition, while somebody vouches for it; and the two
+/// other keys that a partition has, its mark and its window.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TrustKey {
     live: String,
     mark: String,
+    window: String,
 }
 
 impl CacheKey {
@@ -57,6 +59,11 @@ impl TrustKey {
     pub fn mark(&self) -> &str {
         &self.mark
     }
+
+    /// The key beside it that stands while a lane commits in the partition: no lease is given.
+    pub fn window(&self) -> &str {
+        &self.window
+    }
 }
 
 impl fmt::Display for TrustKey {
@@ -75,8 +82,10 @@ mod tests {
         assert_eq!(keys.of("resource", "device-1").as_str(), "resource:device-1");
         assert_eq!(keys.trust("resource", 3).as_str(), "live:resource:3");
         assert_eq!(keys.trust("resource", 3).mark(), "mark:resource:3");
+        assert_eq!(keys.trust("resource", 3).window(), "commit:resource:3");
         let keys = Keys::new(&Prefix::parse("acme").unwrap());
         assert_eq!(keys.of("resource", "device-1").as_str(), "acme:resource:device-1");
         assert_eq!(keys.trust("resource", 3).as_str(), "acme:live:resource:3");
+        assert_eq!(keys.trust("resource", 3).window(), "acme:commit:resource:3");
     }
 }

@@ -2,10 +2,13 @@
 //!
 //! A key is in one of four states: absent, *lease* (somebody loads), *tombstone* (a commit is under
 //! way) or *body*; [`State`] shows their texts. Each partition of a projection has a *trust key*, which its
-//! owner renews: bodies count only while it stands, and only if they carry its cache generation.
+//! owner renews: bodies count only while it stands, and only if they carry its cache generation. While
+//! its *window* stands, a lane's commit is under way in the partition and no lease is given there.
 //!
 //! - A writer sets tombstones before its commit and ends them after it ([`Writer`]). So a body or a lease
-//!   that is older than a commit is gone before the commit can be seen.
+//!   that is older than a commit is gone before the commit can be seen. A lane, which has locked the
+//!   positions of its partitions, sets their windows first: then keys that hold nothing need no tombstone,
+//!   and a batch of cold keys costs Redis next to nothing. A replay has not, and sets every tombstone.
 //! - A reader takes a body and the trust key in one call. On a miss one reader holds the lease, loads
 //!   from the primary, and stores what it found iff no writer has come meanwhile ([`Reader`],
 //!   [`ReadThrough`]).
@@ -29,6 +32,7 @@
 //! clock does not step by more than [`times::MARGIN`].
 
 mod breaker;
+mod chunks;
 mod config;
 mod flight;
 mod home;
@@ -39,6 +43,7 @@ mod reader;
 mod redis;
 mod script;
 pub mod times;
+mod tombstones;
 mod trust_clock;
 mod value;
 mod writer;
@@ -51,6 +56,7 @@ pub use outcome::{Forward, Outcome};
 pub use read_through::{Answer, Entry, ReadThrough, Row};
 pub use reader::{Lease, Leased, Read, Reader, ReaderCounts};
 pub use redis::CallError;
+pub use tombstones::Tombstones;
 pub use trust_clock::{TrustClock, WithoutRedis};
 pub use value::{BatchId, Body, CacheGeneration, LeaseId, State};
-pub use writer::{IdentityChanges, RenewError, Renewed, Tombstones, Trust, Writer};
+pub use writer::{IdentityChanges, RenewError, Renewed, Trust, Writer};

@@ -140,11 +140,11 @@ impl Reader {
     }
 
     /// Asks for the right to fill a key, for [`LEASE`]. An untrusted body gives way to it; a
-    /// tombstone or another's lease does not.
+    /// tombstone, another's lease or the window of the key's partition does not.
     pub async fn lease(&self, key: &CacheKey, trust: &TrustKey) -> Leased {
         let id = LeaseId::unique();
         let arguments = vec![id.text().into(), millis(LEASE)];
-        let names = vec![key.as_str().to_owned(), trust.as_str().to_owned()];
+        let names = [key.as_str(), trust.as_str(), trust.window()].map(str::to_owned).to_vec();
         let Some(answer) =
             self.ask(self.redis.run::<Vec<Bytes>>(Script::LEASE, names, arguments)).await
         else {

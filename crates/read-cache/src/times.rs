@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How long a tombstone stands unless its batch takes it away.
+/// How long a tombstone or a window stands unless its batch takes it away.
 pub const TOMBSTONE: Duration = Duration::from_secs(10);
 
 /// How long a load may take before its lease lapses.
@@ -18,5 +18,5 @@ pub const RENEWAL: Duration = Duration::from_millis(500);
 pub const MARGIN: Duration = Duration::from_millis(500);
 
 /// The longest transaction between the two calls of a writer. One that lasted longer could commit
-/// when its tombstones have lapsed and somebody has filled what it was about to change.
+/// when its tombstones and windows have lapsed and somebody has filled what it was about to change.
 pub const LONGEST_TRANSACTION: Duration = TOMBSTONE.saturating_sub(LEASE).saturating_sub(MARGIN);

@@ -8,6 +8,14 @@
 //! | body | `<cache generation> <version> <json>` | what readers are shown |
 //!
 //! The first byte tells them apart: `l`, `t`, or a digit. The scripts rely on it.
+//!
+//! A partition has three keys of its own, named by [`crate::TrustKey`]:
+//!
+//! | Key | Text | Readable with `redis-cli GET` |
+//! | --- | --- | --- |
+//! | trust key | `<cache generation>` | bodies of this generation count |
+//! | mark | a random text | this Redis was not emptied |
+//! | window | `tombstone <batch>` | a lane's commit is under way; no lease is given |
 
 use std::fmt;
 
@@ -60,7 +68,7 @@ macro_rules! unique_id {
 }
 
 unique_id! {
-    /// Who set a tombstone: one attempt to commit one batch.
+    /// Who set a tombstone or a window: one attempt to commit one batch.
     BatchId, "tombstone"
 }
 unique_id! {

@@ -2,61 +2,21 @@
 //! partition's owner keeps alive.
 
 use std::collections::HashMap;
+use std::iter;
 use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use crate::chunks::{CHUNK_KEYS, Visit, chunks, with_windows};
 use crate::config::CacheConfig;
 use crate::home::{Home, Identity};
 use crate::key::{CacheKey, TrustKey};
 use crate::redis::{CallError, Redis, Sample};
 use crate::script::Script;
 use crate::times::{TOMBSTONE, TRUST};
+use crate::tombstones::{Tombstone, Tombstones};
 use crate::value::{BatchId, Body, CacheGeneration};
-
-/// Keys of one script call: Redis does nothing else meanwhile.
-const CHUNK_KEYS: usize = 1_000;
-/// Bytes of bodies of one script call.
-const CHUNK_BYTES: usize = 4 * 1024 * 1024;
-
-/// The tombstones that one batch has set. Nobody else can take them away or fill their keys; they
-/// lapse [`TOMBSTONE`] after they were set.
-#[derive(Debug)]
-#[must_use = "the keys stay cold until the tombstones lapse, unless `after_commit` ends them"]
-pub struct Tombstones {
-    batch: BatchId,
-    keys: Vec<CacheKey>,
-    /// Places of the keys that held a body, and when it would have lapsed, in Redis' milliseconds.
-    hot: Vec<(usize, i64)>,
-}
-
-impl Tombstones {
-    /// The keys that held a body: somebody reads them, so that a new body is wanted.
-    pub fn hot(&self) -> impl ExactSizeIterator<Item = &CacheKey> {
-        // Every place was checked to be one of `keys`.
-        self.hot
-            .iter()
-            .filter_map(|(place, _)| self.keys.get(*place))
-            .collect::<Vec<_>>()
-            .into_iter()
-    }
-
-    /// The batch whose tombstones they are.
-    pub fn batch(&self) -> BatchId {
-        self.batch
-    }
-
-    /// How many keys have a tombstone.
-    pub fn len(&self) -> usize {
-        self.keys.len()
-    }
-
-    /// Whether the batch touched no key.
-    pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
-    }
-}
 
 /// What an owner vouches for: bodies of this generation, in the Redis that it was agreed with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,63 +96,83 @@ impl Writer {
         IdentityChanges { samples: self.redis.identity(), last: None }
     }
 
-    /// Sets the tombstones of a batch: when it returns, no body and no lease that was there before
-    /// is there any more, and none can come until the tombstones end. Tells which keys held a body.
+    /// Covers what a batch is about to change: when it returns, no body and no lease that was there
+    /// before is there any more, and none can come until the batch's tombstones and windows end.
+    /// Tells which keys held a body.
+    ///
+    /// `windows` are the partitions whose positions the transaction has locked, so that nobody else
+    /// commits in their windows; every key has to lie in one of them. No lease is given there, so that
+    /// only keys that hold something need a tombstone. Without any, each key gets one: for a replay,
+    /// which locks no position. Without windows and keys Redis is not asked.
     ///
     /// To be called when the transaction holds the locks of all the keys' rows, so that of two
     /// batches with a key in common the second sets its tombstone after the first has committed. The
-    /// commit has to end within [`crate::times::LONGEST_TRANSACTION`].
+    /// commit has to end within [`crate::times::LONGEST_TRANSACTION`] of the call.
     ///
     /// # Errors
-    /// Some tombstones may have been set, or may yet be. They lapse. Another attempt is another batch:
-    /// it could not tell a late tombstone of the first one from its own.
-    pub async fn before_commit(&self, keys: Vec<CacheKey>) -> Result<Tombstones, CallError> {
+    /// Some tombstones and windows may have been set, or may yet be. They lapse. Another attempt is
+    /// another batch: it could not tell a late tombstone of the first one from its own.
+    pub async fn before_commit(
+        &self,
+        windows: Vec<TrustKey>,
+        keys: Vec<CacheKey>,
+    ) -> Result<Tombstones, CallError> {
         let batch = BatchId::unique();
-        let arguments = [Bytes::from(batch.text()), millis(TOMBSTONE.as_millis())];
-        let mut hot = Vec::new();
-        for (number, chunk) in keys.chunks(CHUNK_KEYS).enumerate() {
-            let names = chunk.iter().map(|key| key.as_str().to_owned()).collect();
-            let found: Vec<i64> =
-                self.redis.run(Script::BEFORE_COMMIT, names, arguments.to_vec()).await?;
-            for pair in found.chunks(2) {
-                let &[place, lapses] = pair else { return Err(CallError::Unexpected) };
+        let every = u8::from(windows.is_empty());
+        let mut lapses = HashMap::new();
+        // The first call sets the windows: else a lease could be given at a key that was found absent.
+        let calls = with_windows(window_names(&windows), keys.chunks(CHUNK_KEYS));
+        for (number, (mut names, chunk)) in calls.enumerate() {
+            let counts = [millis(TOMBSTONE.as_millis()), millis(names.len()), millis(every)];
+            let arguments = iter::once(batch.text().into()).chain(counts).collect();
+            names.extend(chunk.iter().map(|key| key.as_str().to_owned()));
+            let set: Vec<i64> = self.redis.run(Script::BEFORE_COMMIT, names, arguments).await?;
+            for pair in set.chunks(2) {
+                let &[place, until] = pair else { return Err(CallError::Unexpected) };
                 let place = usize::try_from(place).ok().and_then(|place| place.checked_sub(1));
                 let place = place.filter(|place| *place < chunk.len());
-                hot.push((number * CHUNK_KEYS + place.ok_or(CallError::Unexpected)?, lapses));
+                let place = number * CHUNK_KEYS + place.ok_or(CallError::Unexpected)?;
+                lapses.insert(place, (until > 0).then_some(until));
             }
         }
-        Ok(Tombstones { batch, keys, hot })
+        let set = keys.into_iter().enumerate();
+        let set =
+            set.filter_map(|(place, key)| Some(Tombstone { key, lapses: lapses.remove(&place)? }));
+        Ok(Tombstones { batch, windows, set: set.collect() })
     }
 
-    /// Ends the tombstones of a batch that is committed. A hot key whose tombstone still stands
-    /// gets its new body and keeps the time that the old one had left. Every other tombstone of the
-    /// batch goes. Tombstones of other batches stay, and whatever else there is at the keys goes: it
-    /// may be older than the commit. Returns how many bodies stand.
+    /// Ends the tombstones and windows of a batch that is committed. A hot key whose tombstone still
+    /// stands gets its new body and keeps the time that the old one had left. Every other tombstone of
+    /// the batch goes. Tombstones and windows of other batches stay, and whatever else there is at the
+    /// keys that had a tombstone goes: it may be older than the commit. Returns how many bodies stand.
     ///
     /// Also ends a batch that is known to be rolled back, without bodies. While it is not known
-    /// whether a batch was committed it must not be called: the tombstones lapse.
+    /// whether a batch was committed it must not be called: the tombstones and windows lapse.
     ///
     /// # Errors
-    /// Some or all tombstones may stand until they lapse: cold for seconds, never stale.
+    /// Some or all of them may stand until they lapse: cold for seconds, never stale.
     pub async fn after_commit(
         &self,
         tombstones: Tombstones,
         mut bodies: HashMap<CacheKey, Body>,
     ) -> Result<usize, CallError> {
-        let hot: HashMap<usize, i64> = tombstones.hot.into_iter().collect();
-        let visits = tombstones.keys.into_iter().enumerate().map(|(place, key)| {
-            let body = hot.get(&place).and_then(|lapses| Some((bodies.remove(&key)?, *lapses)));
-            Visit { key, body: body.map(|(body, lapses)| (body.text(), lapses)) }
+        let Tombstones { batch, windows, set } = tombstones;
+        let visits = set.into_iter().map(|Tombstone { key, lapses }| {
+            let body = lapses.and_then(|lapses| Some((bodies.remove(&key)?.text(), lapses)));
+            Visit { key, body }
         });
         let (mut warm, cold): (Vec<_>, Vec<_>) = visits.partition(|visit| visit.body.is_some());
         warm.extend(cold);
-        let own = Bytes::from(tombstones.batch.text());
+        let own = Bytes::from(batch.text());
         let mut stand = 0;
-        for chunk in chunks(&warm) {
-            let names = chunk.iter().map(|visit| visit.key.as_str().to_owned()).collect();
+        // The first call ends the windows: a whole partition waits for them, and nothing needs them
+        // any more. Should a later call fail, only keys that have a tombstone stay cold.
+        for (mut names, chunk) in with_windows(window_names(&windows), chunks(&warm)) {
             let bodies = chunk.iter().filter_map(|visit| visit.body.as_ref());
-            let mut arguments = vec![own.clone(), millis(bodies.clone().count())];
+            let mut arguments =
+                vec![own.clone(), millis(names.len()), millis(bodies.clone().count())];
             arguments.extend(bodies.flat_map(|(text, lapses)| [text.clone(), millis(lapses)]));
+            names.extend(chunk.iter().map(|visit| visit.key.as_str().to_owned()));
             stand += self.redis.run::<usize>(Script::AFTER_COMMIT, names, arguments).await?;
         }
         Ok(stand)
@@ -282,59 +262,10 @@ impl IdentityChanges {
     }
 }
 
-/// A key to be visited after a commit.
-struct Visit {
-    key: CacheKey,
-    body: Option<(Bytes, i64)>,
-}
-
-/// Cuts visits by keys and bytes.
-fn chunks(visits: &[Visit]) -> impl Iterator<Item = &[Visit]> {
-    let mut rest = visits;
-    std::iter::from_fn(move || {
-        let mut bytes = 0;
-        let fits = |visit: &&Visit| {
-            bytes += visit.body.as_ref().map_or(0, |(text, _)| text.len());
-            bytes <= CHUNK_BYTES
-        };
-        let count = rest.iter().take(CHUNK_KEYS).take_while(fits).count().max(1);
-        let (chunk, after) = rest.split_at_checked(count)?;
-        rest = after;
-        Some(chunk)
-    })
+fn window_names(windows: &[TrustKey]) -> Vec<String> {
+    windows.iter().map(|key| key.window().to_owned()).collect()
 }
 
 fn millis(number: impl ToString) -> Bytes {
     number.to_string().into()
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::key::Keys;
-
-    proptest! {
-        #[test]
-        fn chunks_hold_every_visit_once_in_order_and_none_is_too_large(
-            sizes in prop::collection::vec(0usize..3_000_000, 0..40),
-            more in 0usize..2_500,
-        ) {
-            let keys = Keys::default();
-            let sizes: Vec<_> = sizes.into_iter().chain(std::iter::repeat_n(0, more)).collect();
-            let visits: Vec<_> = sizes.iter().enumerate().map(|(place, size)| Visit {
-                key: keys.of("thing", &place.to_string()),
-                body: (*size > 0).then(|| (Bytes::from(vec![b'x'; *size]), 1)),
-            }).collect();
-            let cut: Vec<_> = chunks(&visits).collect();
-            let together: Vec<_> = cut.iter().flat_map(|chunk| chunk.iter().map(|v| &v.key)).collect();
-            prop_assert_eq!(together, visits.iter().map(|v| &v.key).collect::<Vec<_>>());
-            for chunk in cut {
-                let bytes: usize = chunk.iter().filter_map(|v| Some(v.body.as_ref()?.0.len())).sum();
-                prop_assert!(chunk.len() <= CHUNK_KEYS);
-                prop_assert!(bytes <= CHUNK_BYTES || chunk.len() == 1);
-            }
-        }
-    }
 }

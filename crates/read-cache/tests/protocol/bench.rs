@@ -79,6 +79,11 @@ impl Bench {
         self.resp.ask(&["GET", key.as_str()]).unwrap()
     }
 
+    /// What stands at the partition's window.
+    pub(crate) fn window(&mut self) -> Option<String> {
+        self.resp.ask(&["GET", self.trust.window()]).unwrap()
+    }
+
     /// Puts a text at a key, for a minute.
     pub(crate) fn put(&mut self, key: &CacheKey, text: &str) {
         self.resp.text(&["SET", key.as_str(), text, "PX", "60000"]).unwrap();
@@ -111,9 +116,16 @@ impl Bench {
         self.reader.fill(key, &self.trust, lease, (version, json(version)), TTL).await
     }
 
+    /// Sets tombstones as a replay does: at every key.
     pub(crate) async fn before(&self, keys: &[&CacheKey]) -> Tombstones {
         let keys = keys.iter().map(|&key| key.clone()).collect();
-        self.writer.before_commit(keys).await.unwrap()
+        self.writer.before_commit(vec![], keys).await.unwrap()
+    }
+
+    /// Sets the window and tombstones as a lane does: where something stands.
+    pub(crate) async fn before_in_window(&self, keys: &[&CacheKey]) -> Tombstones {
+        let keys = keys.iter().map(|&key| key.clone()).collect();
+        self.writer.before_commit(vec![self.trust.clone()], keys).await.unwrap()
     }
 
     /// Ends tombstones with bodies of this version for those of the keys that are hot.

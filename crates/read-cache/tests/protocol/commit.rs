@@ -116,7 +116,7 @@ async fn thousands_of_keys_go_in_chunks() -> Result<()> {
     for key in keys.iter().step_by(3) {
         bench.put(key, &text(3));
     }
-    let tombstones = bench.writer.before_commit(keys.clone()).await?;
+    let tombstones = bench.writer.before_commit(vec![], keys.clone()).await?;
     assert_eq!(tombstones.len(), 2_500);
     let hot: Vec<_> = keys.iter().step_by(3).collect();
     assert_eq!(tombstones.hot().collect::<Vec<_>>(), hot);
@@ -156,9 +156,11 @@ async fn what_is_no_text_at_a_key_stops_nobody() -> Result<()> {
 
 #[tokio::test]
 async fn an_empty_batch_asks_nothing_of_redis() -> Result<()> {
-    let bench = Bench::start().await?;
+    let bench = Bench::alone().await?;
+    bench.server.kill9()?;
     let tombstones = bench.before(&[]).await;
     assert!(tombstones.is_empty());
     assert_eq!(bench.after(tombstones, 1).await, 0);
+    assert!(bench.writer.before_commit(vec![bench.trust.clone()], vec![]).await.is_err());
     Ok(())
 }

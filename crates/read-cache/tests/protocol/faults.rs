@@ -63,7 +63,7 @@ async fn while_redis_is_frozen_reads_miss_in_time_and_writers_do_not_know() -> R
     let asked = Instant::now();
     let after = bench.writer.after_commit(tombstones, HashMap::new()).await;
     assert_eq!(after, Err(CallError::Unknown));
-    let before = bench.writer.before_commit(vec![bench.key(3)]).await;
+    let before = bench.writer.before_commit(vec![], vec![bench.key(3)]).await;
     assert_eq!(before.err(), Some(CallError::Unknown));
     assert!(asked.elapsed() < 2 * bench.config.write_timeout + SLACK, "{:?}", asked.elapsed());
     bench.server.thaw()?;
@@ -85,7 +85,7 @@ async fn when_redis_is_killed_reads_miss_in_time_and_writers_are_told() -> Resul
     assert_eq!(changes.next().await.context("no identity")?, agreed);
     bench.server.kill9()?;
     reads_miss_in_time(&bench).await;
-    let before = bench.writer.before_commit(vec![bench.key(1)]).await;
+    let before = bench.writer.before_commit(vec![], vec![bench.key(1)]).await;
     assert!(matches!(before, Err(CallError::NotSent | CallError::Unknown)));
 
     bench.server.start_again().await?;
@@ -115,7 +115,7 @@ async fn a_process_starts_while_redis_is_away_and_finds_it_later() -> Result<()>
     let key = config.keys.of("thing", "1");
     let trust = config.keys.trust("thing", 0);
     assert_eq!(reader.read(&key, &trust).await, Read::Miss(Forward::Bypass));
-    let before = writer.before_commit(vec![key.clone()]).await;
+    let before = writer.before_commit(vec![], vec![key.clone()]).await;
     assert_eq!(before.err(), Some(CallError::NotSent));
     server.start_again().await?;
     eventually("the writer finds it", async || Ok(writer.identity().await.map(drop)?)).await?;
@@ -161,7 +161,7 @@ async fn a_redis_that_was_flushed_knows_nothing_and_a_script_is_told_again() -> 
 async fn a_redis_that_is_full_says_so() -> Result<()> {
     let mut bench = Bench::alone().await?;
     bench.resp.text(&["CONFIG", "SET", "maxmemory", "1"])?;
-    let before = bench.writer.before_commit(vec![bench.key(1)]).await;
+    let before = bench.writer.before_commit(vec![], vec![bench.key(1)]).await;
     assert_eq!(before.err(), Some(CallError::Refused { code: "OOM".to_owned() }));
     bench.resp.text(&["CONFIG", "SET", "maxmemory", "0"])?;
     assert_eq!(bench.before(&[&bench.key(1)]).await.len(), 1);
@@ -181,7 +181,7 @@ async fn a_replica_is_neither_read_nor_written() -> Result<()> {
     let refused = CallError::Refused { code: "READONLY".to_owned() };
     assert_eq!(writer.identity().await, Err(refused.clone()));
     let key = config.keys.of("thing", "1");
-    let before = writer.before_commit(vec![key.clone()]).await;
+    let before = writer.before_commit(vec![], vec![key.clone()]).await;
     assert_eq!(before.err(), Some(refused));
     let read = reader.read(&key, &config.keys.trust("thing", 0)).await;
     assert_eq!(read, Read::Miss(Forward::Bypass));

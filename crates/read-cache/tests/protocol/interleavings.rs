@@ -16,10 +16,12 @@ const READERS: usize = 3;
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// Locks the rows of some keys and sets their tombstones.
+    /// Locks the rows of some keys and covers them: as a lane, which has locked the position, with
+    /// the window, or as a replay.
     Before {
         batch: usize,
         keys: u8,
+        lane: bool,
     },
     Commit {
         batch: usize,
@@ -51,6 +53,8 @@ enum Step {
     Lapse {
         key: usize,
     },
+    /// The window ends with its time, unless a lane's batch is open.
+    LapseWindow,
     Distrust,
     Trust,
     /// A commit without Redis: trust has lapsed, the generation rises.
@@ -62,7 +66,8 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let (batch, key, reader) = (0..BATCHES, 0..KEYS, 0..READERS);
     let step = prop_oneof![
-        3 => (batch.clone(), 1u8..1 << KEYS).prop_map(|(batch, keys)| Step::Before { batch, keys }),
+        4 => (batch.clone(), 1u8..1 << KEYS, any::<bool>())
+            .prop_map(|(batch, keys, lane)| Step::Before { batch, keys, lane }),
         3 => batch.clone().prop_map(|batch| Step::Commit { batch }),
         3 => batch.clone().prop_map(|batch| Step::After { batch }),
         1 => batch.prop_map(|batch| Step::Crash { batch }),
@@ -71,6 +76,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => reader.prop_map(|reader| Step::GiveBack { reader }),
         4 => key.clone().prop_map(|key| Step::Read { key }),
         1 => key.clone().prop_map(|key| Step::Lapse { key }),
+        1 => Just(Step::LapseWindow),
         1 => Just(Step::Distrust),
         2 => Just(Step::Trust),
         1 => key.prop_map(|key| Step::Alone { key }),
@@ -94,7 +100,9 @@ enum Held {
 
 struct Batch {
     id: u64,
+    lane: bool,
     keys: Vec<usize>,
+    tombstoned: Vec<usize>,
     hot: Vec<usize>,
     committed: bool,
     tombstones: Tombstones,
@@ -111,6 +119,8 @@ struct World<'a> {
     bench: &'a mut Bench,
     keys: Vec<CacheKey>,
     held: Vec<Held>,
+    /// The batch that holds the window.
+    window: Option<u64>,
     rows: Vec<u64>,
     batches: HashMap<usize, Batch>,
     loads: HashMap<usize, Load>,
@@ -126,6 +136,7 @@ impl<'a> World<'a> {
             bench,
             keys,
             held: vec![Held::Absent; KEYS],
+            window: None,
             rows: vec![1; KEYS],
             batches: HashMap::new(),
             loads: HashMap::new(),
@@ -133,6 +144,8 @@ impl<'a> World<'a> {
             trusted: false,
             ids: 0,
         };
+        let window = world.bench.trust.window().to_owned();
+        world.bench.lapse(&window);
         world.trust(true);
         world
     }
@@ -146,7 +159,7 @@ impl<'a> World<'a> {
 
     async fn step(&mut self, step: Step) {
         match step {
-            Step::Before { batch, keys } => self.before(batch, keys).await,
+            Step::Before { batch, keys, lane } => self.before(batch, keys, lane).await,
             Step::Commit { batch } => self.commit(batch),
             Step::After { batch } => self.after(batch).await,
             Step::Crash { batch } => drop(self.batches.remove(&batch)),
@@ -155,6 +168,7 @@ impl<'a> World<'a> {
             Step::GiveBack { reader } => self.give_back(reader).await,
             Step::Read { key } => self.read(key).await,
             Step::Lapse { key } => self.lapse(key),
+            Step::LapseWindow => self.lapse_window(),
             Step::Distrust => self.trust(false),
             Step::Trust => self.trust(true),
             Step::Alone { key } => self.alone(key),
@@ -165,27 +179,44 @@ impl<'a> World<'a> {
         self.batches.values().any(|batch| !batch.committed && batch.keys.contains(&key))
     }
 
+    /// Whether a lane has locked the position.
+    fn is_position_locked(&self) -> bool {
+        self.batches.values().any(|batch| batch.lane && !batch.committed)
+    }
+
     fn next_id(&mut self) -> u64 {
         self.ids += 1;
         self.ids
     }
 
-    async fn before(&mut self, batch: usize, keys: u8) {
+    async fn before(&mut self, batch: usize, keys: u8, lane: bool) {
         let keys: Vec<_> = (0..KEYS).filter(|key| keys & (1 << key) != 0).collect();
-        if self.batches.contains_key(&batch) || keys.iter().any(|key| self.is_locked(*key)) {
+        let locked = keys.iter().any(|key| self.is_locked(*key));
+        if self.batches.contains_key(&batch) || locked || lane && self.is_position_locked() {
             return;
         }
         let names: Vec<_> = keys.iter().map(|key| &self.keys[*key]).collect();
-        let tombstones = self.bench.before(&names).await;
+        let tombstones = if lane {
+            self.bench.before_in_window(&names).await
+        } else {
+            self.bench.before(&names).await
+        };
         let is_body = |key: &usize| matches!(self.held[*key], Held::Body { .. });
         let hot: Vec<_> = keys.iter().copied().filter(is_body).collect();
         let told: Vec<_> = tombstones.hot().collect();
         assert_eq!(told, hot.iter().map(|key| &self.keys[*key]).collect::<Vec<_>>());
         let id = self.next_id();
-        for key in &keys {
+        if lane {
+            self.window = Some(id);
+        }
+        let stands = |key: &usize| !lane || self.held[*key] != Held::Absent;
+        let tombstoned: Vec<_> = keys.iter().copied().filter(stands).collect();
+        assert_eq!(tombstones.len(), tombstoned.len());
+        for key in &tombstoned {
             self.held[*key] = Held::Tombstone(id);
         }
-        self.batches.insert(batch, Batch { id, keys, hot, committed: false, tombstones });
+        let begun = Batch { id, lane, keys, tombstoned, hot, committed: false, tombstones };
+        self.batches.insert(batch, begun);
     }
 
     fn commit(&mut self, batch: usize) {
@@ -208,7 +239,8 @@ impl<'a> World<'a> {
         let own = |key: &usize| self.held[*key] == Held::Tombstone(batch.id);
         let warm: Vec<_> = hot.copied().filter(own).collect();
         assert_eq!(stand, warm.len());
-        for key in batch.keys {
+        self.window = self.window.filter(|holder| *holder != batch.id);
+        for key in batch.tombstoned {
             let (generation, version) = (self.generation, self.rows[key]);
             self.held[key] = match self.held[key] {
                 _ if warm.contains(&key) => Held::Body { generation, version },
@@ -222,12 +254,16 @@ impl<'a> World<'a> {
         let leased = self.bench.reader.lease(&self.keys[key], &self.bench.trust).await;
         match (self.held[key], leased) {
             (_, Leased::Refused) if !self.trusted => {}
+            (Held::Body { generation, .. }, Leased::Refused) if self.window.is_some() => {
+                assert_ne!(generation, self.generation);
+            }
+            (Held::Absent, Leased::Refused) if self.window.is_some() => {}
             (Held::Lease(_) | Held::Tombstone(_), Leased::Refused) => {}
             (Held::Body { generation, version }, Leased::Hit(body)) if self.trusted => {
                 assert_eq!((generation, version), (self.generation, body.version));
                 assert_eq!(version, self.rows[key]);
             }
-            (held, Leased::Granted(lease)) if self.trusted => {
+            (held, Leased::Granted(lease)) if self.trusted && self.window.is_none() => {
                 assert!(!matches!(held, Held::Lease(_) | Held::Tombstone(_)), "{held:?}");
                 let current =
                     matches!(held, Held::Body { generation, .. } if generation == self.generation);
@@ -287,6 +323,14 @@ impl<'a> World<'a> {
         }
     }
 
+    fn lapse_window(&mut self) {
+        if !self.is_position_locked() {
+            let window = self.bench.trust.window().to_owned();
+            self.bench.lapse(&window);
+            self.window = None;
+        }
+    }
+
     fn trust(&mut self, trusted: bool) {
         let key = self.bench.trust.as_str().to_owned();
         if trusted {
@@ -305,6 +349,7 @@ impl<'a> World<'a> {
     }
 
     fn check(&mut self) {
+        assert_eq!(self.bench.window().is_some(), self.window.is_some());
         for key in 0..KEYS {
             let stands = self.bench.get(&self.keys[key].clone());
             let agrees = match (&stands, self.held[key]) {

@@ -12,3 +12,4 @@ mod resp;
 mod server;
 mod sharing;
 mod trust;
+mod window;
