@@ -70,8 +70,7 @@ impl Announcer {
             partitions.iter().map(|partition| self.trust_key(projection, *partition)).collect();
         let keys = touched.keys().map(|stream_id| self.keys.of(noun, stream_id)).collect();
         // Boxed: the client's futures are deeper than compilers like.
-        let _ = windows;
-        let tombstones = Box::pin(self.writer.before_commit(keys)).await?;
+        let tombstones = Box::pin(self.writer.before_commit(windows, keys)).await?;
         Ok(Announced { tombstones, bodies: HashMap::new() })
     }
 
