@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use read_cache::CallError;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 pub use announcer::Announcer;
@@ -35,6 +36,8 @@ pub(crate) struct Cache {
     /// `None` where the cache is switched off.
     announcer: Option<Arc<Announcer>>,
     holdings: Mutex<Holdings>,
+    /// A partition was taken: its bodies are to be trusted soon.
+    taken: Notify,
 }
 
 /// How a batch commits.
@@ -65,12 +68,13 @@ impl Cache {
         announcer: Option<Arc<Announcer>>,
     ) -> Self {
         let holdings = Mutex::new(Holdings::new(announcer.is_some(), Instant::now()));
-        Self { projection, noun, announcer, holdings }
+        Self { projection, noun, announcer, holdings, taken: Notify::new() }
     }
 
     /// A partition is ours, as Postgres has confirmed.
     pub(crate) fn took(&self, partition: i32, assignment: Uuid) {
         self.holdings.lock().took(partition, assignment, Instant::now());
+        self.taken.notify_one();
     }
 
     /// A partition is not ours any more, or it is not known what a commit of it came to: its trust is

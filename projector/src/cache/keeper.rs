@@ -34,7 +34,7 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Renews until it is aborted; at once for what is given meanwhile.
+    /// Renews until it is aborted; at once when a partition is taken.
     pub(crate) async fn run(self) {
         let Some(announcer) = self.cache.announcer.clone().filter(|_| self.cache.noun.is_some())
         else {
@@ -51,7 +51,10 @@ impl Keeper {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failures = 0;
         loop {
-            tick.tick().await;
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = self.cache.taken.notified() => {}
+            }
             match round.go().await {
                 Ok(()) => failures = 0,
                 Err(error) => {

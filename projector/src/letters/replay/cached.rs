@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use super::letter::Place;
 use super::{Replay, ReplayError, failed};
 use crate::cache::{Announced, Touched};
-use crate::runner::{Failure, FailureClass, Projection, Scope};
+use crate::runner::{Failure, FailureClass, Order, Projection, Scope};
 
 impl<P: Projection> Replay<'_, P> {
     /// Locks the position, so that its cache generation cannot rise before the replay is over, and
@@ -20,13 +20,20 @@ impl<P: Projection> Replay<'_, P> {
         if P::CACHED_AS.is_none() {
             return Ok(None);
         }
-        let statement = match self.announcer {
-            Some(_) => {
+        let statement = match (self.announcer, P::ORDER) {
+            // What follows asks for this lock anyway: two that share it first would wait for each
+            // other.
+            (Some(_), Order::Sequenced) => {
+                "SELECT cache_generation FROM positions
+                 WHERE projection = $1 AND generation = $2 AND topic = $3 AND epoch = $4
+                   AND partition = $5 FOR UPDATE"
+            }
+            (Some(_), Order::Independent) => {
                 "SELECT cache_generation FROM positions
                  WHERE projection = $1 AND generation = $2 AND topic = $3 AND epoch = $4
                    AND partition = $5 FOR SHARE"
             }
-            None => {
+            (None, _) => {
                 "UPDATE positions SET cache_generation = cache_generation + 1
                  WHERE projection = $1 AND generation = $2 AND topic = $3 AND epoch = $4
                    AND partition = $5 RETURNING cache_generation"
