@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue};
+use metrics::Counter;
 use read_cache::{
     BreakerState, CacheConfig, Entry, Forward, Keys, Outcome, ReadThrough, Reader, Row,
 };
@@ -157,20 +158,47 @@ impl Inner {
 impl CacheStatus {
     /// The value of [`CACHE_STATUS`].
     pub(crate) fn header_value(self) -> Option<HeaderValue> {
-        // Made of words of ours: the value is always valid.
-        HeaderValue::from_str(&format!("millrace; {}", self.0?)).ok()
+        match self.0? {
+            Outcome::Hit => Some(HeaderValue::from_static("millrace; hit")),
+            // Made of words of ours: the value is always valid.
+            forwarded => HeaderValue::from_str(&format!("millrace; {forwarded}")).ok(),
+        }
+    }
+}
+
+/// Reads of one read model by what the cache did.
+pub(crate) struct CacheCounters {
+    off: Counter,
+    hit: Counter,
+    collapsed: Counter,
+    miss: Counter,
+    stale: Counter,
+    bypass: Counter,
+}
+
+impl CacheCounters {
+    pub(crate) fn of(read_model: &str) -> Self {
+        let of = |outcome| Metric::QueryApiCache.counter(&[read_model, outcome]);
+        Self {
+            off: of("off"),
+            hit: of("hit"),
+            collapsed: of("collapsed"),
+            miss: of("miss"),
+            stale: of("stale"),
+            bypass: of("bypass"),
+        }
     }
 
-    /// For the metric.
-    pub(crate) fn label(self) -> &'static str {
-        match self.0 {
-            None => "off",
-            Some(Outcome::Hit) => "hit",
-            Some(Outcome::Forwarded { collapsed: true, .. }) => "collapsed",
-            Some(Outcome::Forwarded { why: Forward::Miss, .. }) => "miss",
-            Some(Outcome::Forwarded { why: Forward::Stale, .. }) => "stale",
-            Some(Outcome::Forwarded { why: Forward::Bypass, .. }) => "bypass",
-        }
+    pub(crate) fn count(&self, status: CacheStatus) {
+        let counter = match status.0 {
+            None => &self.off,
+            Some(Outcome::Hit) => &self.hit,
+            Some(Outcome::Forwarded { collapsed: true, .. }) => &self.collapsed,
+            Some(Outcome::Forwarded { why: Forward::Miss, .. }) => &self.miss,
+            Some(Outcome::Forwarded { why: Forward::Stale, .. }) => &self.stale,
+            Some(Outcome::Forwarded { why: Forward::Bypass, .. }) => &self.bypass,
+        };
+        counter.increment(1);
     }
 }
 
@@ -190,6 +218,6 @@ mod tests {
     async fn a_cache_that_is_off_says_nothing_of_itself() {
         let cache = Cache::start(None);
         let (row, status) = cache.get(None, async || Ok(None)).await.unwrap();
-        assert_eq!((row, status.header_value(), status.label()), (None, None, "off"));
+        assert_eq!((row, status.header_value()), (None, None));
     }
 }

@@ -28,7 +28,7 @@ use settings::Settings;
 use telemetry::Metric;
 use tokio_util::task::TaskTracker;
 
-use cache::Cache;
+use cache::{Cache, CacheCounters};
 use consistency::Waits;
 use lookups::Lookups;
 use positions::{Positions, follow};
@@ -67,6 +67,7 @@ struct Counters {
     found: metrics::Counter,
     not_modified: metrics::Counter,
     not_found: metrics::Counter,
+    cache: CacheCounters,
 }
 
 /// A running query API.
@@ -196,7 +197,12 @@ impl Spawn<'_> {
 impl Counters {
     fn new() -> Self {
         let of = |outcome| Metric::QueryApiReads.counter(&["resource", outcome]);
-        Self { found: of("found"), not_modified: of("not_modified"), not_found: of("not_found") }
+        Self {
+            found: of("found"),
+            not_modified: of("not_modified"),
+            not_found: of("not_found"),
+            cache: CacheCounters::of("resource"),
+        }
     }
 }
 

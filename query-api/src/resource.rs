@@ -12,7 +12,6 @@ use axum::{Router, routing::get};
 use domain::device::DeviceId;
 use problem_details::{Problem, ProblemType};
 use read_models::cached::CachedRow;
-use telemetry::Metric;
 
 use crate::Api;
 use crate::cache::{CACHE_STATUS, CacheStatus, Place};
@@ -132,8 +131,7 @@ async fn find(api: &Api, id: &str, unsure: Vec<Need>) -> Result<Found, LookupErr
             let row = found.stored.map(|stored| stored.cached());
             Found { row, letters: found.letters, cache_status: api.cache.bypassed() }
         };
-    let labels = [NOUN, found.cache_status.label()];
-    Metric::QueryApiCache.counter(&labels).increment(1);
+    api.counters.cache.count(found.cache_status);
     Ok(found)
 }
 
