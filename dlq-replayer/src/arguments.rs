@@ -1,12 +1,13 @@
 //! The command line.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
+use projector::letters::LetterState;
 use uuid::Uuid;
 
 use crate::rate::Rate;
 use crate::selection::{Filters, Selection};
 use crate::since::Since;
-use crate::state::LetterState;
 use crate::trouble::Trouble;
 
 /// The most letters that one call takes unless `--max` says otherwise.
@@ -198,7 +199,7 @@ pub(crate) struct FilterArguments {
     #[arg(long, value_name = "CODE")]
     code: Option<String>,
     /// Letters in these states
-    #[arg(long, value_name = "STATE", value_enum, value_delimiter = ',')]
+    #[arg(long, value_name = "STATE", value_parser = a_state(), value_delimiter = ',')]
     state: Vec<LetterState>,
     /// Letters that failed first since a time (2026-03-01T12:00:00Z) or within an age (2h, 3d)
     #[arg(long, value_name = "TIME", value_parser = Since::parse)]
@@ -250,7 +251,7 @@ impl LetterArguments {
         if let Some(settled) = self.filters.state.iter().find(|state| !state.is_open()) {
             return Err(Trouble::Usage(format!(
                 "letters that are {} are settled; take retrying, parked or blocked",
-                settled.label()
+                settled.as_str()
             )));
         }
         match (self.ids.is_empty(), self.filters.is_empty()) {
@@ -260,6 +261,12 @@ impl LetterArguments {
             (false, false) => usage("name letters or give filters, not both"),
         }
     }
+}
+
+/// The name of a state; help and refusals list them.
+fn a_state() -> impl TypedValueParser<Value = LetterState> {
+    PossibleValuesParser::new(LetterState::ALL.map(LetterState::as_str))
+        .try_map(|name| LetterState::find(&name).ok_or("is no state"))
 }
 
 /// A text that says something.

@@ -1,5 +1,6 @@
 //! `discard`: letters are never to be folded.
 
+use projector::letters::LetterState;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
@@ -8,7 +9,6 @@ use crate::audit::{self, Action, Actor, Entry};
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::letter::{Letter, Selected};
-use crate::state::LetterState;
 use crate::stream;
 use crate::table::count;
 use crate::trouble::{Trouble, told};
@@ -35,7 +35,7 @@ impl Outcome {
     fn detail(&self) -> Option<String> {
         match self {
             Self::Discarded => None,
-            Self::Conflict(state) => Some(format!("it is {} already", state.label())),
+            Self::Conflict(state) => Some(format!("it is {} already", state.as_str())),
             Self::Failed(why) => Some(why.clone()),
         }
     }

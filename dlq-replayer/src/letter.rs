@@ -1,6 +1,7 @@
 //! A letter without its record: what lists and actions need of it.
 
 use chrono::{DateTime, Utc};
+use projector::letters::LetterState;
 use serde_json::{Value, json};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
@@ -8,7 +9,6 @@ use uuid::Uuid;
 
 use crate::selection::{Filters, Selection};
 use crate::since::{age_seconds, rfc3339};
-use crate::state::LetterState;
 use crate::trouble::Trouble;
 
 /// The columns that [`Letter::of`] reads.
@@ -105,7 +105,7 @@ impl Letter {
             "log_offset": self.log_offset,
             "log_time": rfc3339(self.log_time),
             "stream_id": self.stream_id,
-            "state": self.state.label(),
+            "state": self.state.as_str(),
             "error_class": self.error_class,
             "error_code": self.error_code,
             "error_message": self.error_message,

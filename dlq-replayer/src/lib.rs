@@ -23,7 +23,6 @@ mod resume;
 mod selection;
 mod show;
 mod since;
-mod state;
 mod stats;
 mod stream;
 mod table;
@@ -41,8 +40,8 @@ pub use diff::RowChange;
 pub use exit::Exit;
 pub use letter::Letter;
 pub use projections::Projections;
+pub use projector::letters::LetterState;
 pub use replay::{Failed, Outcome, ReplayError, Replayed, Replays};
-pub use state::LetterState;
 pub use trouble::Trouble;
 
 use arguments::{Arguments, CAP, Command};

@@ -137,7 +137,7 @@ fn letters(listing: &Listing) -> Vec<String> {
         .map(|letter| {
             vec![
                 letter.id.to_string(),
-                letter.state.label().to_owned(),
+                letter.state.as_str().to_owned(),
                 letter.stream().to_owned(),
                 format!("{}@{}", letter.partition, letter.log_offset),
                 letter.error_code.clone(),

@@ -1,11 +1,11 @@
 //! Which letters are meant, as SQL.
 
 use chrono::{DateTime, Utc};
+use projector::letters::LetterState;
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::since::Since;
-use crate::state::LetterState;
 
 /// Which letters are meant.
 #[derive(Debug, Clone)]
@@ -46,7 +46,7 @@ impl Filters {
                 query.push(column).push_bind(value.clone());
             }
         }
-        let states: Vec<&str> = self.states.iter().map(|state| state.label()).collect();
+        let states: Vec<&str> = self.states.iter().map(|state| state.as_str()).collect();
         query.push(" AND l.state = ANY(").push_bind(states).push(")");
         if self.states.iter().all(|state| state.is_open()) {
             // The index of open letters is smaller by all that was ever settled.

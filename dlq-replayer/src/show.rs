@@ -171,7 +171,7 @@ fn facts(dossier: &Dossier) -> Vec<String> {
     let at = |at: DateTime<Utc>| format!("{} ({} ago)", rfc3339(at), age(*now, at));
     let mut facts = vec![
         ("letter", letter.id.to_string()),
-        ("state", letter.state.label().to_owned()),
+        ("state", letter.state.as_str().to_owned()),
         ("projection", format!("{}, generation {}", letter.projection, letter.generation)),
         ("record", format!("{}, epoch {}", letter.coordinates(), letter.epoch)),
         ("log time", rfc3339(letter.log_time)),

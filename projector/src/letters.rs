@@ -20,43 +20,12 @@ pub(crate) mod occurrence;
 pub mod replay;
 pub(crate) mod retry;
 pub(crate) mod set_aside;
+mod state;
 pub(crate) mod store;
 
 use std::time::Duration;
 
-/// Where a letter stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum LetterState {
-    /// It is tried again by itself.
-    Retrying,
-    /// It waits for somebody.
-    Parked,
-    /// It waits behind an earlier letter of its key.
-    Blocked,
-    /// It was folded.
-    Applied,
-    /// It was folded and counted, and a newer event of its key had won before.
-    Superseded,
-    /// Its event had an effect already, under the same id.
-    Duplicate,
-    /// Somebody decided never to fold it.
-    Discarded,
-}
-
-impl LetterState {
-    /// As it is stored.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Retrying => "retrying",
-            Self::Parked => "parked",
-            Self::Blocked => "blocked",
-            Self::Applied => "applied",
-            Self::Superseded => "superseded",
-            Self::Duplicate => "duplicate",
-            Self::Discarded => "discarded",
-        }
-    }
-}
+pub use state::LetterState;
 
 /// Waits between the attempts at a letter, before it is parked.
 pub const RETRIES: [Duration; 3] =

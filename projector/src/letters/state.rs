@@ -1,21 +1,21 @@
 //! What has become of a letter.
 
-/// The state of a letter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
+/// Where a letter stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LetterState {
-    /// Tried again by itself.
+    /// It is tried again by itself.
     Retrying,
-    /// Waits for somebody.
+    /// It waits for somebody.
     Parked,
-    /// Waits behind an earlier letter of its key.
+    /// It waits behind an earlier letter of its key.
     Blocked,
-    /// Folded.
+    /// It was folded.
     Applied,
-    /// Folded: it counts, and does not show, since a newer event has won.
+    /// It was folded and counted, and does not show: a newer event of its key had won before.
     Superseded,
-    /// Changed nothing: its event was folded before.
+    /// Its event had an effect already, under the same id.
     Duplicate,
-    /// Never to be folded.
+    /// Somebody decided never to fold it.
     Discarded,
 }
 
@@ -23,7 +23,8 @@ impl LetterState {
     /// The states in which something is still to be done.
     pub const OPEN: [Self; 3] = [Self::Retrying, Self::Parked, Self::Blocked];
 
-    const ALL: [Self; 7] = [
+    /// Every state.
+    pub const ALL: [Self; 7] = [
         Self::Retrying,
         Self::Parked,
         Self::Blocked,
@@ -33,8 +34,8 @@ impl LetterState {
         Self::Discarded,
     ];
 
-    /// The name, as the table holds it.
-    pub fn label(self) -> &'static str {
+    /// As it is stored, and as operators write it.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Retrying => "retrying",
             Self::Parked => "parked",
@@ -47,8 +48,8 @@ impl LetterState {
     }
 
     /// The state of a name.
-    pub fn find(label: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.label() == label)
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 
     /// Whether something is still to be done.
@@ -64,7 +65,7 @@ mod tests {
     #[test]
     fn a_state_is_found_by_its_name() {
         for state in LetterState::ALL {
-            assert_eq!(LetterState::find(state.label()), Some(state));
+            assert_eq!(LetterState::find(state.as_str()), Some(state));
         }
         assert_eq!(LetterState::find("lost"), None);
     }
