@@ -12,10 +12,9 @@ use read_cache::{
     TrustKey, Writer,
 };
 use settings::Settings;
-use test_support::eventually;
+use test_support::{RedisServer, Resp, eventually};
 
-use crate::resp::Resp;
-use crate::server::Server;
+use crate::server;
 
 pub(crate) const GENERATION: CacheGeneration = CacheGeneration(7);
 pub(crate) const TTL: Duration = Duration::from_secs(60);
@@ -26,21 +25,21 @@ pub(crate) struct Bench {
     pub(crate) reader: Arc<Reader>,
     pub(crate) trust: TrustKey,
     pub(crate) resp: Resp,
-    pub(crate) server: Arc<Server>,
+    pub(crate) server: Arc<RedisServer>,
 }
 
 impl Bench {
     /// On the Redis that tests share; nobody is in a hurry.
     pub(crate) async fn start() -> Result<Self> {
-        Self::on(Server::shared().await?, "1000").await
+        Self::on(server::shared().await?, "1000").await
     }
 
     /// On a Redis of its own; reads wait as long as they do in production.
     pub(crate) async fn alone() -> Result<Self> {
-        Self::on(Arc::new(Server::start(&[]).await?), "40").await
+        Self::on(Arc::new(RedisServer::start(&[]).await?), "40").await
     }
 
-    async fn on(server: Arc<Server>, read_timeout_ms: &str) -> Result<Self> {
+    async fn on(server: Arc<RedisServer>, read_timeout_ms: &str) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let prefix = format!("test{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let config = config(&server, &prefix, read_timeout_ms)?;
@@ -136,7 +135,11 @@ impl Bench {
     }
 }
 
-pub(crate) fn config(server: &Server, prefix: &str, read_timeout_ms: &str) -> Result<CacheConfig> {
+pub(crate) fn config(
+    server: &RedisServer,
+    prefix: &str,
+    read_timeout_ms: &str,
+) -> Result<CacheConfig> {
     let variables = [
         ("REDIS_URL", server.url()),
         ("MILLRACE_PREFIX", prefix.to_owned()),

@@ -9,10 +9,9 @@ use anyhow::{Context as _, Result, ensure};
 use read_cache::{
     BreakerState, CallError, Forward, Home, Leased, Read, Reader, Renewed, Trust, Writer,
 };
-use test_support::eventually;
+use test_support::{RedisServer, eventually};
 
 use crate::bench::{Bench, GENERATION, body, config, text};
-use crate::server::Server;
 
 /// Time for a test's own work beside the time-outs, on a machine that is busy.
 const SLACK: Duration = Duration::from_millis(500);
@@ -108,7 +107,7 @@ async fn when_redis_is_killed_reads_miss_in_time_and_writers_are_told() -> Resul
 
 #[tokio::test]
 async fn a_process_starts_while_redis_is_away_and_finds_it_later() -> Result<()> {
-    let server = Arc::new(Server::start(&[]).await?);
+    let server = Arc::new(RedisServer::start(&[]).await?);
     server.kill9()?;
     let config = config(&server, "acme", "1000")?;
     let (reader, writer) = (Reader::start(&config), Writer::start(&config));
@@ -170,7 +169,7 @@ async fn a_redis_that_is_full_says_so() -> Result<()> {
 
 #[tokio::test]
 async fn a_replica_is_neither_read_nor_written() -> Result<()> {
-    let server = Arc::new(Server::start(&["--replicaof", "127.0.0.1 1"]).await?);
+    let server = Arc::new(RedisServer::start(&["--replicaof", "127.0.0.1 1"]).await?);
     let config = config(&server, "acme", "1000")?;
     let (reader, writer) = (Reader::start(&config), Writer::start(&config));
     eventually("the writer is connected", async || {

@@ -8,7 +8,6 @@ mod commit;
 mod faults;
 mod fill;
 mod interleavings;
-mod resp;
 mod server;
 mod sharing;
 mod trust;
