@@ -34,6 +34,9 @@
 mod breaker;
 mod chunks;
 mod config;
+#[cfg(feature = "failpoints")]
+#[doc(hidden)]
+pub mod failpoint;
 mod flight;
 mod home;
 mod key;
@@ -60,3 +63,21 @@ pub use tombstones::Tombstones;
 pub use trust_clock::{TrustClock, WithoutRedis};
 pub use value::{BatchId, Body, CacheGeneration, LeaseId, State};
 pub use writer::{IdentityChanges, RenewError, Renewed, Trust, Writer};
+
+/// A step at which a test can end or delay the process, in an async function. Without the feature
+/// `failpoints`, which no release has, it is no code at all.
+#[cfg(not(feature = "failpoints"))]
+#[macro_export]
+macro_rules! failpoint {
+    ($step:literal) => {};
+}
+
+/// A step at which a test can end or delay the process, in an async function. Without the feature
+/// `failpoints`, which no release has, it is no code at all.
+#[cfg(feature = "failpoints")]
+#[macro_export]
+macro_rules! failpoint {
+    ($step:literal) => {
+        $crate::failpoint::reach($step).await
+    };
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::failpoint;
 use crate::flight::{Flights, Turn};
 use crate::key::{CacheKey, TrustKey};
 use crate::outcome::{Forward, Outcome};
@@ -82,7 +83,10 @@ impl<E: Clone> ReadThrough<E> {
         // The lease stays with the flight: if this future is dropped, the next one fills for it.
         if lead.lease.is_none() && why != Forward::Bypass {
             match self.reader.lease(&entry.key, &entry.trust).await {
-                Leased::Granted(lease) => *lead.lease = Some(lease),
+                Leased::Granted(lease) => {
+                    *lead.lease = Some(lease);
+                    failpoint!("fill/lease-held");
+                }
                 Leased::Hit(body) => {
                     let found = hit(body);
                     lead.land(Ok(found.clone()), None);
@@ -104,6 +108,7 @@ impl<E: Clone> ReadThrough<E> {
         let asked = lead.asked();
         let stored = match &*lead.lease {
             Some(lease) => {
+                failpoint!("fill/loaded");
                 let (body, ttl) = match &row {
                     Row::Found { version, json } => ((*version, json.clone()), entry.ttl),
                     Row::Missing => ((0, Bytes::new()), entry.missing_ttl),
@@ -112,6 +117,9 @@ impl<E: Clone> ReadThrough<E> {
             }
             None => false,
         };
+        if stored {
+            failpoint!("fill/filled");
+        }
         let outcome = Outcome::Forwarded { why, stored, collapsed: false };
         let found = Answer { row, outcome };
         lead.land(Ok(found.clone()), stored.then_some(asked));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use read_cache::times::RENEWAL;
-use read_cache::{CacheGeneration, CallError, RenewError, Renewed, Trust, TrustKey};
+use read_cache::{CacheGeneration, CallError, RenewError, Renewed, Trust, TrustKey, failpoint};
 use read_models::database::{DatabaseConfig, SessionLimits};
 use sqlx::PgPool;
 use tokio::time::{MissedTickBehavior, interval};
@@ -110,6 +110,7 @@ impl Round<'_> {
             return Ok(());
         }
         self.settle(&elsewhere).await?;
+        failpoint!("trust/raised");
         // They need not stay cold until the next round.
         self.renew().await.map(drop)
     }
@@ -125,6 +126,7 @@ impl Round<'_> {
             .announcer
             .writer()
             .renew(async |sampled| {
+                failpoint!("trust/time-asked");
                 let ours = self.confirm(&assignments).await?;
                 let mut holdings = self.cache.holdings.lock();
                 let ours = ours.into_iter().filter(|ours| {
@@ -182,6 +184,7 @@ impl Round<'_> {
             .collect();
         let home = self.announcer.writer().settle(&keys).await.map_err(RoundError::Redis)?;
         let home = home.to_string();
+        failpoint!("trust/marked");
         let assignments = self.cache.holdings.lock().renewable();
         let mut raised = Vec::with_capacity(partitions.len());
         // One at a time: a statement for all would lock them in an order of its own.

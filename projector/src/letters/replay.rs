@@ -17,6 +17,7 @@ use std::panic::AssertUnwindSafe;
 use event_schema::decode::{DecodeError, Decoder};
 use event_schema::registry::{FetchError, Registry};
 use futures_util::FutureExt as _;
+use read_cache::failpoint;
 use read_cache::times::LONGEST_TRANSACTION;
 use serde_json::Value;
 use sqlx::{Connection as _, Executor as _, PgConnection};
@@ -158,9 +159,11 @@ impl<P: Projection> Replay<'_, P> {
         let (report, announced) = replayed?;
         // Where the outcome is not known, what was announced lapses by itself.
         ended?;
+        failpoint!("replay/committed");
         if let (Some(announcer), Some(announced)) = (self.announcer, announced) {
             // Where Redis does not take it, the keys stay cold until the tombstones lapse.
             let _ = announcer.committed(announced).await;
+            failpoint!("replay/told");
         }
         if mode == Mode::Commit {
             for Replayed { letter, outcome } in &report.letters {
@@ -203,6 +206,7 @@ impl<P: Projection> Replay<'_, P> {
         let letters = letter::lock(&mut *connection, &scope, place, P::ORDER)
             .await
             .map_err(failed("locking letters"))?;
+        failpoint!("replay/locked");
         if !letter::generation_is_folded(&mut *connection, &scope)
             .await
             .map_err(failed("reading the generation"))?
@@ -213,11 +217,13 @@ impl<P: Projection> Replay<'_, P> {
         let mut report = Report { before, ..Report::default() };
         for stored in &letters {
             let outcome = self.attempt(&mut *connection, &scope, stored, by).await?;
+            failpoint!("replay/folded");
             // Whatever comes after it in its stream may not overtake it.
             let is_stuck = P::ORDER == Order::Sequenced && !matches!(outcome, Outcome::Settled(_));
             settle::settle(&mut *connection, &scope, stored, &outcome, by)
                 .await
                 .map_err(failed("settling a letter"))?;
+            failpoint!("replay/settled");
             report.letters.push(Replayed { letter: stored.id, outcome });
             if is_stuck {
                 break;

@@ -9,7 +9,7 @@ use std::panic::AssertUnwindSafe;
 use domain::Timestamp;
 use futures_util::FutureExt as _;
 use kafka_io::record_reader::{OwnedRecord, ReadRecordError, RecordReader};
-use read_cache::{CacheGeneration, CallError};
+use read_cache::{CacheGeneration, CallError, failpoint};
 use read_models::recorded::Recorded;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
@@ -84,11 +84,13 @@ impl<P: Projection> Folding<'_, P> {
         connection.execute("BEGIN").await.map_err(bookkeeping("beginning a batch"))?;
         match self.write(connection, moves, batch).await {
             Ok(committed) => {
+                failpoint!("batch/prepared");
                 let unknown = |error| Failure::of_database(&error, "committing a batch");
                 connection
                     .execute("COMMIT")
                     .await
                     .map_err(|error| BatchError::Unknown(unknown(error).without_record()))?;
+                failpoint!("batch/committed");
                 Ok(committed)
             }
             Err(error) => {
@@ -115,6 +117,7 @@ impl<P: Projection> Folding<'_, P> {
         if moved.len() != moves.len() {
             return Err(BatchError::Fenced);
         }
+        failpoint!("batch/positions-moved");
         let state = positions::generation_state(&mut *connection, scope)
             .await
             .map_err(bookkeeping("reading the generation"))?;
@@ -137,6 +140,7 @@ impl<P: Projection> Folding<'_, P> {
                 .await
                 .map_err(|_| BatchError::Failed(Failure::panicked()))?
                 .map_err(writing("writing rows"))?;
+        failpoint!("batch/rows-written");
         self.set_aside(&mut *connection, &asides).await?;
         let letters: BTreeSet<(i32, i64)> =
             asides.iter().map(|a| (a.record.partition, a.record.position.offset)).collect();
@@ -169,6 +173,7 @@ impl<P: Projection> Folding<'_, P> {
             .announce((P::NAME, noun), &partitions, &touched)
             .await
             .map_err(BatchError::CacheLost)?;
+        failpoint!("batch/announced");
         let wanted: BTreeMap<&str, i32> =
             announcer.wanted(noun, &announced, &touched).into_iter().collect();
         if wanted.is_empty() {
@@ -241,6 +246,7 @@ impl<P: Projection> Folding<'_, P> {
             let waiting = sort::waiting(asides);
             store::block(&mut *connection, scope, &waiting).await.map_err(bookkeeping(doing))?;
         }
+        failpoint!("batch/letters-written");
         let partitions = asides.iter().map(|aside| aside.record.partition).collect();
         let capped = store::over_the_cap(connection, scope, &partitions)
             .await

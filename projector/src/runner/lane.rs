@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use kafka_io::consumer::Feed;
 use kafka_io::ledger::Ledger;
 use kafka_io::record_reader::RecordReader;
+use read_cache::failpoint;
 use read_models::database::DatabaseConfig;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::sleep_until;
@@ -273,6 +274,7 @@ impl<P: Projection> Lane<P> {
                 // Before anybody is told of the position: whoever waits for it finds a warm body.
                 if let Some(announced) = announced {
                     self.setup.cache.committed(announced).await;
+                    failpoint!("batch/cache-told");
                 }
                 self.folded(parts, folded, started.elapsed());
             }

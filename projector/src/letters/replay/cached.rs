@@ -1,6 +1,6 @@
 //! What a replay tells the cache.
 
-use read_cache::CacheGeneration;
+use read_cache::{CacheGeneration, failpoint};
 use sqlx::PgConnection;
 
 use super::letter::Place;
@@ -70,6 +70,7 @@ impl<P: Projection> Replay<'_, P> {
                 message: format!("the cache cannot be told of the replay: {error}"),
             })
         })?;
+        failpoint!("replay/announced");
         if announcer.wanted(noun, &announced, &touched).is_empty() {
             return Ok(Some(announced));
         }
