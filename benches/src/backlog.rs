@@ -9,6 +9,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use uuid::Uuid;
 
+use crate::world::World;
+
 /// What a backlog is made of.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Backlog {
@@ -20,8 +22,18 @@ pub(crate) struct Backlog {
     pub(crate) client_named_percent: u64,
 }
 
-/// Writes the backlog to the topic and waits until the log has it.
-pub(crate) fn write(brokers: &str, topic: &str, schema_id: u32, backlog: Backlog) -> Result<()> {
+/// Writes the backlog to the world's topic and waits until the log has it.
+pub(crate) async fn write(world: &World, backlog: Backlog) -> Result<()> {
+    let (brokers, topic, id) = (world.brokers.clone(), world.topic.clone(), world.schema_id);
+    tokio::task::spawn_blocking(move || produce(&brokers, &topic, id, backlog)).await?
+}
+
+/// The id of a device, by its number.
+pub(crate) fn device_id(device: u64) -> String {
+    format!("device-{device:06}")
+}
+
+fn produce(brokers: &str, topic: &str, schema_id: u32, backlog: Backlog) -> Result<()> {
     let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("enable.idempotence", "true")
@@ -52,7 +64,7 @@ fn event(index: u64, backlog: Backlog) -> DeviceEventReported {
     let device = (spread >> 16) % backlog.devices;
     let is_named = index % 100 < backlog.client_named_percent;
     DeviceEventReported {
-        device_id: DeviceId::from_log(format!("device-{device:06}")),
+        device_id: DeviceId::from_log(device_id(device)),
         request_id: Uuid::from_u128(u128::from(spread) << 64 | u128::from(index)),
         dedupe: if is_named { Dedupe::Client } else { Dedupe::None },
         body_hash: is_named.then_some([7; 32]),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -13,9 +13,11 @@ use tokio::net::TcpStream;
 pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
+    /// Where the last answer's body begins.
+    body: usize,
 }
 
-/// An answer: its status and its head, lower-cased.
+/// An answer: its status and its head.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     head: String,
@@ -35,7 +37,7 @@ impl Connection {
     pub(crate) async fn open(server: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(server).await.context("connecting")?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::with_capacity(4096) })
+        Ok(Self { stream, buffer: Vec::with_capacity(4096), body: 0 })
     }
 
     /// Sends a request and reads the whole answer, which must say how long it is.
@@ -57,7 +59,38 @@ impl Connection {
         while self.buffer.len() < head_end + length {
             ensure!(self.stream.read_buf(&mut self.buffer).await? > 0, "the answer was cut off");
         }
+        self.body = head_end;
         Ok(answer)
+    }
+
+    /// The body of the last answer.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.buffer[self.body..]
+    }
+}
+
+/// What a flood is made of.
+pub(crate) trait Load: Send + Sync + 'static {
+    /// A request, by its number in the flood.
+    fn request(&self, index: u64) -> Vec<u8>;
+
+    /// Refuses an answer that is not what is measured.
+    fn check(&self, answer: &Answer) -> Result<()>;
+}
+
+/// POSTs of device events under an access token, each to be answered 202.
+pub(crate) struct Posts {
+    pub(crate) token: String,
+}
+
+impl Load for Posts {
+    fn request(&self, index: u64) -> Vec<u8> {
+        post(&self.token, index % 10_000, index)
+    }
+
+    fn check(&self, answer: &Answer) -> Result<()> {
+        ensure!(answer.status == 202, "answered {} instead of 202", answer.status);
+        Ok(())
     }
 }
 
@@ -76,11 +109,11 @@ pub(crate) fn post(token: &str, device: u64, index: u64) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Sends `requests` POSTs over `connections`, each waiting for its answer before the next; every
-/// answer must be 202. Returns the wall time.
+/// Sends `requests` over `connections`, each waiting for its answer before the next. Returns the
+/// wall time.
 pub(crate) async fn flood(
     server: SocketAddr,
-    token: &str,
+    load: &Arc<impl Load>,
     connections: u64,
     requests: u64,
 ) -> Result<Duration> {
@@ -88,18 +121,16 @@ pub(crate) async fn flood(
     let started = Instant::now();
     let clients: Vec<_> = (0..connections)
         .map(|_| {
-            let (next, token) = (next.clone(), token.to_owned());
+            let (next, load) = (next.clone(), load.clone());
             tokio::spawn(async move {
                 let mut connection = Connection::open(server).await?;
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     if index >= requests {
-                        return Ok(());
+                        return Ok::<(), anyhow::Error>(());
                     }
-                    let answer = connection.send(&post(&token, index % 10_000, index)).await?;
-                    if answer.status != 202 {
-                        bail!("answered {} instead of 202", answer.status);
-                    }
+                    let answer = connection.send(&load.request(index)).await?;
+                    load.check(&answer)?;
                 }
             })
         })

@@ -1,18 +1,23 @@
 //! `ingest`: POST to acknowledged log, against a bare axum and rdkafka handler; and the time from a
 //! POST until a GET with its token shows it.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::json;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval};
+use xtask::dev_token::mint;
 
 use crate::child::Process;
 use crate::cpu;
-use crate::http_load::{self, Connection};
+use crate::http_load::{self, Connection, Posts};
 use crate::report::{Measured, compare, median, round};
+use crate::services::{
+    free_address, start_command_api, start_projector, start_query_api, until_level, until_listening,
+};
 use crate::world::World;
 
 /// What is posted, and how often.
@@ -81,12 +86,12 @@ async fn measure(
     server: SocketAddr,
     name: &str,
 ) -> Result<Measured> {
-    let token = token()?;
+    let posts = Arc::new(Posts { token: mint()? });
     // Connections, threads and broker metadata are not what is compared.
-    http_load::flood(server, &token, ingest.connections, ingest.requests / 10).await?;
+    http_load::flood(server, &posts, ingest.connections, ingest.requests / 10).await?;
     let broker = world.pid("kafka")?;
     let before = (process.cpu(), cpu::of_tree(broker));
-    let wall = http_load::flood(server, &token, ingest.connections, ingest.requests).await?;
+    let wall = http_load::flood(server, &posts, ingest.connections, ingest.requests).await?;
     Ok(Measured {
         name: format!("{name}, {} connections", ingest.connections),
         units: ingest.requests,
@@ -102,10 +107,11 @@ async fn measure(
 /// The time from the start of a POST to the end of the GET that shows it, at a steady rate.
 async fn visible(world: &World, ingest: &Ingest, rate: f64) -> Result<()> {
     let (_command_api, command) = start_command_api(world).await?;
-    let (_query_api, query) = start_query_api(world).await?;
+    let (_query_api, query) = start_query_api(world, &[]).await?;
     let _projector = start_projector(world)?;
+    // The time to visibility is that of a log without a backlog.
     until_level(world).await?;
-    let token = token()?;
+    let token = mint()?;
     let mut ticks = interval(Duration::from_secs_f64(1.0 / rate));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     // Every hundredth POST is followed to its GET; the others are the load that it meets.
@@ -164,79 +170,4 @@ async fn steady(server: SocketAddr, token: String, rate: f64) -> Result<()> {
         }
     });
     futures_util::future::try_join_all(clients).await.map(drop)
-}
-
-async fn start_command_api(world: &World) -> Result<(Process, SocketAddr)> {
-    start_api(world, "command-api", "MILLRACE_COMMAND_API_BIND").await
-}
-
-async fn start_query_api(world: &World) -> Result<(Process, SocketAddr)> {
-    start_api(world, "query-api", "MILLRACE_QUERY_API_BIND").await
-}
-
-async fn start_api(world: &World, binary: &str, bind: &str) -> Result<(Process, SocketAddr)> {
-    let address = free_address()?;
-    let mut settings = world.settings();
-    settings.push((bind.to_owned(), address.to_string()));
-    let process = Process::start(binary, &settings, &[])?;
-    until_ready(address).await.with_context(|| format!("{binary} did not become ready"))?;
-    Ok((process, address))
-}
-
-fn start_projector(world: &World) -> Result<Process> {
-    let mut settings = world.settings();
-    settings.push(("MILLRACE_PROJECTOR_BIND".to_owned(), "127.0.0.1:0".to_owned()));
-    settings.push(("MILLRACE_INSTANCE".to_owned(), "bench".to_owned()));
-    Process::start("projector", &settings, &[])
-}
-
-/// Waits until what the floods have logged is folded: the time to visibility is that of a log
-/// without a backlog.
-async fn until_level(world: &World) -> Result<()> {
-    let mut database = world.connect().await?;
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let (mut last, mut still) = (-1, 0);
-    while still < 10 {
-        ensure!(Instant::now() < deadline, "the projector did not catch up");
-        let position: Option<i64> =
-            sqlx::query_scalar("SELECT sum(next_offset)::bigint FROM positions")
-                .fetch_one(&mut database)
-                .await?;
-        let position = position.unwrap_or_default();
-        still = if position == last && position > 0 { still + 1 } else { 0 };
-        last = position;
-        sleep(Duration::from_millis(100)).await;
-    }
-    Ok(())
-}
-
-async fn until_ready(server: SocketAddr) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        if let Ok(mut connection) = Connection::open(server).await {
-            let request = b"GET /health/ready HTTP/1.1\r\nHost: bench\r\n\r\n";
-            if connection.send(request).await.is_ok_and(|answer| answer.status == 200) {
-                return Ok(());
-            }
-        }
-        ensure!(Instant::now() < deadline, "not ready at {server}");
-        sleep(Duration::from_millis(50)).await;
-    }
-}
-
-async fn until_listening(server: SocketAddr) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while Connection::open(server).await.is_err() {
-        ensure!(Instant::now() < deadline, "nothing listens at {server}");
-        sleep(Duration::from_millis(20)).await;
-    }
-    Ok(())
-}
-
-fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
-}
-
-fn token() -> Result<String> {
-    xtask::dev_token::mint()
 }

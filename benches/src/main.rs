@@ -12,6 +12,7 @@ mod ingest_baseline;
 mod project;
 mod project_baseline;
 mod report;
+mod services;
 mod world;
 
 use std::path::{Path, PathBuf};

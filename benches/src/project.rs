@@ -46,7 +46,7 @@ pub(crate) async fn run(directory: &Path, project: &Project) -> Result<()> {
 async fn compare_all(world: &World, project: &Project) -> Result<()> {
     let plain =
         Backlog { events: project.events, devices: project.devices, client_named_percent: 0 };
-    write(world, plain).await?;
+    backlog::write(world, plain).await?;
     let (mut bare, mut one, mut two) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..project.runs {
         bare.push(drain_bare(world, project).await?);
@@ -81,7 +81,7 @@ async fn client_named(project: &Project, plain: &Measured, beside: &World) -> Re
     let world = World::start(&beside.directory, "named").await?;
     let backlog =
         Backlog { events: project.events, devices: project.devices, client_named_percent: 10 };
-    write(&world, backlog).await?;
+    backlog::write(&world, backlog).await?;
     let mut runs = Vec::new();
     for _ in 0..project.runs {
         runs.push(drain(&world, project, 2).await?);
@@ -91,11 +91,6 @@ async fn client_named(project: &Project, plain: &Measured, beside: &World) -> Re
         compare("project: client ids against none", &named, plain);
     }
     world.end().await
-}
-
-async fn write(world: &World, backlog: Backlog) -> Result<()> {
-    let (brokers, topic, id) = (world.brokers.clone(), world.topic.clone(), world.schema_id);
-    tokio::task::spawn_blocking(move || backlog::write(&brokers, &topic, id, backlog)).await?
 }
 
 async fn drain_bare(world: &World, project: &Project) -> Result<Measured> {

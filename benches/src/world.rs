@@ -15,6 +15,8 @@ pub(crate) struct World {
     pub(crate) brokers: String,
     /// The schema registry.
     pub(crate) registry_url: String,
+    /// The cache.
+    pub(crate) redis_url: String,
     /// The benchmark's database, as its owner.
     pub(crate) database_url: String,
     /// Prefix of topics and schemas.
@@ -41,6 +43,7 @@ impl World {
         let prefix = Prefix::parse(&prefix_text).context("the benchmark's name is no prefix")?;
         let (admin_url, brokers) = (variable("DATABASE_URL")?, variable("KAFKA_BROKERS")?);
         let registry_url = variable("SCHEMA_REGISTRY_URL")?;
+        let redis_url = variable("REDIS_URL")?;
         let mut admin = PgConnection::connect(&admin_url).await?;
         admin.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {prefix_text}"))).await?;
         let (base, _) = admin_url.rsplit_once('/').context("DATABASE_URL names no database")?;
@@ -53,6 +56,7 @@ impl World {
             directory: directory.to_owned(),
             brokers,
             registry_url,
+            redis_url,
             database_url,
             topic,
             schema_id: 0,
@@ -98,6 +102,7 @@ impl World {
             ("KAFKA_BROKERS", &self.brokers),
             ("SCHEMA_REGISTRY_URL", &self.registry_url),
             ("DATABASE_URL", &self.database_url),
+            ("REDIS_URL", &self.redis_url),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into()
