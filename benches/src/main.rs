@@ -11,6 +11,8 @@ mod ingest;
 mod ingest_baseline;
 mod project;
 mod project_baseline;
+mod read;
+mod read_baseline;
 mod report;
 mod services;
 mod world;
@@ -37,12 +39,17 @@ enum Bench {
     Ingest(ingest::Ingest),
     /// Draining a backlog of device events into the read model.
     Project(project::Project),
+    /// GET of a resource that stands in the cache.
+    Read(read::Read),
     /// The baseline of `project`, which it starts as a process of its own.
     #[command(hide = true)]
     BareLoop(project_baseline::Loop),
     /// The baseline of `ingest`, which it starts as a process of its own.
     #[command(hide = true)]
     BareHandler(ingest_baseline::Handler),
+    /// The baseline of `read`, which it starts as a process of its own.
+    #[command(hide = true)]
+    BareReader(read_baseline::Reader),
 }
 
 #[tokio::main]
@@ -51,7 +58,7 @@ async fn main() -> Result<()> {
     match bench {
         Some(bench) => run(bench, &directory).await,
         None => {
-            for name in ["ingest", "project"] {
+            for name in ["ingest", "project", "read"] {
                 if let Some(bench) = Arguments::parse_from(["benches", name]).bench {
                     run(bench, &directory).await?;
                 }
@@ -65,7 +72,9 @@ async fn run(bench: Bench, directory: &Path) -> Result<()> {
     match bench {
         Bench::Ingest(bench) => ingest::run(directory, &bench).await,
         Bench::Project(bench) => project::run(directory, &bench).await,
+        Bench::Read(bench) => read::run(directory, &bench).await,
         Bench::BareLoop(bare) => project_baseline::run(bare).await,
         Bench::BareHandler(bare) => ingest_baseline::run(bare).await,
+        Bench::BareReader(bare) => read_baseline::run(bare).await,
     }
 }

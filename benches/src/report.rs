@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::{Result, bail};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -71,20 +72,56 @@ pub(crate) struct Comparison {
     baseline: Value,
     /// Baseline's CPU for a unit over the subject's: 1 is as cheap as the baseline.
     ratio_cpu: f64,
+    /// The subject's over the baseline's: 1.15 is 15 % more.
+    cost_cpu: f64,
     ratio_rate: f64,
+    /// `ratio_cpu` of each turn, which tells how far the figure is to be trusted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ratio_cpu_by_turn: Vec<f64>,
+}
+
+impl Comparison {
+    fn of(bench: &'static str, subject: &Measured, baseline: &Measured) -> Self {
+        Self {
+            bench,
+            subject: subject.to_json(),
+            baseline: baseline.to_json(),
+            ratio_cpu: round(ratio_cpu(subject, baseline)),
+            cost_cpu: round(subject.cpu_us() / baseline.cpu_us()),
+            ratio_rate: round(subject.rate() / baseline.rate()),
+            ratio_cpu_by_turn: Vec::new(),
+        }
+    }
+
+    #[allow(clippy::print_stdout, reason = "a tool for terminals")]
+    fn print(&self) {
+        println!("{}", json!(self));
+    }
+}
+
+fn ratio_cpu(subject: &Measured, baseline: &Measured) -> f64 {
+    baseline.cpu_us() / subject.cpu_us()
 }
 
 /// Prints the line of a comparison.
-#[allow(clippy::print_stdout, reason = "a tool for terminals")]
 pub(crate) fn compare(bench: &'static str, subject: &Measured, baseline: &Measured) {
-    let comparison = Comparison {
-        bench,
-        subject: subject.to_json(),
-        baseline: baseline.to_json(),
-        ratio_cpu: round(baseline.cpu_us() / subject.cpu_us()),
-        ratio_rate: round(subject.rate() / baseline.rate()),
+    Comparison::of(bench, subject, baseline).print();
+}
+
+/// Prints the line of the medians of two sides that took turns.
+pub(crate) fn compare_turns(
+    bench: &'static str,
+    subject: Vec<Measured>,
+    baseline: Vec<Measured>,
+) -> Result<()> {
+    let turns = subject.iter().zip(&baseline);
+    let by_turn = turns.map(|(subject, baseline)| round(ratio_cpu(subject, baseline))).collect();
+    let (Some(subject), Some(baseline)) = (median(subject), median(baseline)) else {
+        bail!("no run was asked for");
     };
-    println!("{}", json!(comparison));
+    let comparison = Comparison::of(bench, &subject, &baseline);
+    Comparison { ratio_cpu_by_turn: by_turn, ..comparison }.print();
+    Ok(())
 }
 
 /// Three decimals are more than the machine's noise leaves meaningful.
