@@ -6,11 +6,13 @@
 mod backlog;
 mod child;
 mod cpu;
+mod drain;
 mod http_load;
 mod ingest;
 mod ingest_baseline;
 mod project;
 mod project_baseline;
+mod project_cache;
 mod read;
 mod read_baseline;
 mod report;

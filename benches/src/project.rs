@@ -1,16 +1,19 @@
-//! `project`: draining a backlog, against a bare consume and upsert loop at the same batch size.
+//! `project`: draining a backlog, against a bare consume and upsert loop at the same batch size. The
+//! cache is off, which the bare loop has none of; what it costs is a comparison of its own.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use sqlx::{Executor as _, PgConnection};
+use sqlx::Executor as _;
 use tokio::time::sleep;
 
 use crate::backlog::{self, Backlog};
 use crate::child::Process;
 use crate::cpu;
+use crate::drain::{Cache, Drain, rows};
 use crate::project_baseline::TABLE;
+use crate::project_cache;
 use crate::report::{Measured, compare, median};
 use crate::world::World;
 
@@ -33,6 +36,12 @@ pub(crate) struct Project {
     /// Runs of each side, in turns; the median is reported.
     #[arg(long, default_value_t = 3)]
     runs: usize,
+    /// Runs with the cache and without, in turns; the median is reported.
+    #[arg(long, default_value_t = 7)]
+    cache_runs: usize,
+    /// Only what the cache costs.
+    #[arg(long)]
+    only_cache: bool,
 }
 
 /// Runs the benchmark and prints its lines.
@@ -47,6 +56,15 @@ async fn compare_all(world: &World, project: &Project) -> Result<()> {
     let plain =
         Backlog { events: project.events, devices: project.devices, client_named_percent: 0 };
     backlog::write(world, plain).await?;
+    if !project.only_cache {
+        compare_plain(world, project).await?;
+    }
+    let (events, batch) = (project.events, project.batch);
+    project_cache::compare(world, project.cache_runs, (events, batch)).await
+}
+
+/// Against the bare loop, and one lane against two.
+async fn compare_plain(world: &World, project: &Project) -> Result<()> {
     let (mut bare, mut one, mut two) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..project.runs {
         bare.push(drain_bare(world, project).await?);
@@ -134,72 +152,22 @@ async fn drain_bare(world: &World, project: &Project) -> Result<Measured> {
 }
 
 async fn drain(world: &World, project: &Project, lanes: usize) -> Result<Measured> {
+    let (events, batch) = (project.events, project.batch);
+    let drain = Drain { events, batch, lanes, cache: Cache::Off };
     let mut database = world.connect().await?;
-    database.execute("TRUNCATE resource_rows, seen").await?;
-    database.execute("UPDATE positions SET next_offset = 0, last_record = NULL").await?;
+    Drain::set_back(&mut database).await?;
     let rows_before = rows(&mut database, "resource_rows_1").await?;
-    let mut settings = world.settings();
-    settings.extend([
-        ("MILLRACE_PROJECTOR_LANES".to_owned(), lanes.to_string()),
-        ("MILLRACE_PROJECTOR_BATCH_RECORDS".to_owned(), project.batch.to_string()),
-        ("MILLRACE_PROJECTOR_BIND".to_owned(), "127.0.0.1:0".to_owned()),
-        ("MILLRACE_INSTANCE".to_owned(), "bench".to_owned()),
-    ]);
     let postgres = world.pid("postgres")?;
     let postgres_before = cpu::of_tree(postgres);
-    let mut process = Process::start("projector", &settings, &[])?;
-    let mut began = None;
-    let deadline = Instant::now() + Duration::from_secs(300);
-    loop {
-        let position = position(&mut database).await?;
-        if position > 0 {
-            began.get_or_insert_with(Instant::now);
-        }
-        if position >= project.events {
-            break;
-        }
-        if let Some(status) = process.ended()? {
-            bail!("the projector ended: {status}");
-        }
-        if Instant::now() > deadline {
-            bail!("the backlog was not drained in time: {position} of {}", project.events);
-        }
-        sleep(Duration::from_millis(10)).await;
-    }
-    let wall = began.map_or(Duration::ZERO, |began| began.elapsed());
+    let mut process = drain.start(world)?;
+    let wall = drain.until_folded(&mut process, &mut database).await?;
     let (own, postgres) = (process.cpu(), cpu::of_tree(postgres) - postgres_before);
     drop(process);
     Ok(Measured {
-        name: format!("projector, {lanes} lanes, batches of {}", project.batch),
-        units: project.events,
+        name: format!("projector, {lanes} lanes, batches of {batch}, cache off"),
+        units: events,
         wall,
         cpu: vec![("projector", own), ("postgres", postgres)],
         rows: Some(rows(&mut database, "resource_rows_1").await? - rows_before),
     })
-}
-
-async fn position(database: &mut PgConnection) -> Result<u64> {
-    let sum: Option<i64> = sqlx::query_scalar("SELECT sum(next_offset)::bigint FROM positions")
-        .fetch_one(database)
-        .await?;
-    Ok(sum.unwrap_or_default().unsigned_abs())
-}
-
-/// Row versions written so far; sessions report theirs when they end or pause, so it is asked until
-/// it stands still.
-async fn rows(database: &mut PgConnection, table: &str) -> Result<u64> {
-    let mut last = None;
-    loop {
-        let written: Option<i64> = sqlx::query_scalar(
-            "SELECT n_tup_ins + n_tup_upd FROM pg_stat_user_tables WHERE relname = $1",
-        )
-        .bind(table)
-        .fetch_optional(&mut *database)
-        .await?;
-        if last == Some(written) {
-            return Ok(written.unwrap_or_default().unsigned_abs());
-        }
-        last = Some(written);
-        sleep(Duration::from_millis(1200)).await;
-    }
 }
