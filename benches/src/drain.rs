@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use sqlx::{Executor as _, PgConnection};
 use tokio::time::sleep;
 
@@ -39,15 +39,31 @@ impl Cache {
 }
 
 impl Drain {
-    /// Sets every position back to its beginning, before rows that do not exist yet.
+    /// Sets every position back to its beginning, as nobody's, before rows that do not exist yet.
     pub(crate) async fn set_back(database: &mut PgConnection) -> Result<()> {
         database.execute("TRUNCATE resource_rows, seen").await?;
-        database.execute("UPDATE positions SET next_offset = 0, last_record = NULL").await?;
+        let set_back =
+            "UPDATE positions SET next_offset = 0, last_record = NULL, assignment = NULL";
+        database.execute(set_back).await?;
         Ok(())
     }
 
-    /// Starts the projector.
-    pub(crate) fn start(&self, world: &World) -> Result<Process> {
+    /// Starts the projector; returns once all positions are its own.
+    pub(crate) async fn start(
+        &self,
+        world: &World,
+        database: &mut PgConnection,
+    ) -> Result<Process> {
+        let process = self.spawn(world)?;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while unclaimed(database).await? > 0 {
+            ensure!(Instant::now() < deadline, "the projector was not given all partitions");
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(process)
+    }
+
+    fn spawn(&self, world: &World) -> Result<Process> {
         let mut settings = world.settings();
         settings.extend(
             [
@@ -89,8 +105,13 @@ impl Drain {
     }
 }
 
+async fn unclaimed(database: &mut PgConnection) -> Result<i64> {
+    let count = sqlx::query_scalar("SELECT count(*) FROM positions WHERE assignment IS NULL");
+    Ok(count.fetch_one(database).await?)
+}
+
 /// Records that are folded.
-pub(crate) async fn position(database: &mut PgConnection) -> Result<u64> {
+async fn position(database: &mut PgConnection) -> Result<u64> {
     let sum: Option<i64> = sqlx::query_scalar("SELECT sum(next_offset)::bigint FROM positions")
         .fetch_one(database)
         .await?;
