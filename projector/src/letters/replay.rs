@@ -11,7 +11,7 @@ mod cached;
 mod letter;
 mod settle;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 
 use event_schema::decode::{DecodeError, Decoder};
@@ -26,7 +26,7 @@ use uuid::Uuid;
 use super::LetterState;
 use super::occurrence::LetterTried;
 use crate::cache::{Announced, Announcer};
-use crate::runner::{Failure, FailureClass, Late, Order, Projection, Scope, seen};
+use crate::runner::{Event as _, Failure, FailureClass, Late, Order, Projection, Scope, seen};
 use letter::{Place, Stored};
 
 /// Letters that one replay takes at most; the rest of a stream is taken by the next.
@@ -215,8 +215,10 @@ impl<P: Projection> Replay<'_, P> {
         }
         let before = self.rows(&mut *connection, &scope, place).await?;
         let mut report = Report { before, ..Report::default() };
+        let mut changed = BTreeSet::new();
         for stored in &letters {
-            let outcome = self.attempt(&mut *connection, &scope, stored, by).await?;
+            let (outcome, stream_id) = self.attempt(&mut *connection, &scope, stored, by).await?;
+            changed.extend(stream_id);
             failpoint!("replay/folded");
             // Whatever comes after it in its stream may not overtake it.
             let is_stuck = P::ORDER == Order::Sequenced && !matches!(outcome, Outcome::Settled(_));
@@ -235,13 +237,9 @@ impl<P: Projection> Replay<'_, P> {
                 .map_err(failed("unblocking a stream"))?;
         }
         report.after = self.rows(&mut *connection, &scope, place).await?;
-        let has_changed = |replayed: &Replayed| {
-            let changed = [LetterState::Applied, LetterState::Superseded];
-            matches!(replayed.outcome, Outcome::Settled(state) if changed.contains(&state))
-        };
         let announced = match cache_generation {
-            Some(generation) if mode == Mode::Commit && report.letters.iter().any(has_changed) => {
-                self.announce(connection, &scope, place, generation).await?
+            Some(generation) if mode == Mode::Commit && !changed.is_empty() => {
+                self.announce(connection, &scope, place, generation, &changed).await?
             }
             _ => None,
         };
@@ -261,16 +259,17 @@ impl<P: Projection> Replay<'_, P> {
             .map_err(failed("reading rows"))
     }
 
-    /// Folds one letter, or leaves no trace of the attempt.
+    /// Folds one letter, or leaves no trace of the attempt. Names the stream whose rows it changed:
+    /// the event's own, which a letter of an earlier release may not have known.
     async fn attempt(
         &self,
         connection: &mut PgConnection,
         scope: &Scope,
         stored: &Stored,
         by: By<'_>,
-    ) -> Result<Outcome, ReplayError> {
+    ) -> Result<(Outcome, Option<String>), ReplayError> {
         if let Some(reason) = stored.leave_alone(by) {
-            return Ok(Outcome::Skipped(reason));
+            return Ok((Outcome::Skipped(reason), None));
         }
         let recorded = match stored.decode(self.decoder) {
             Ok(recorded) => recorded,
@@ -278,7 +277,7 @@ impl<P: Projection> Replay<'_, P> {
             Err(failure)
                 if failure.class == FailureClass::Poison || matches!(by, By::Operator { .. }) =>
             {
-                return Ok(Outcome::Failed(failure));
+                return Ok((Outcome::Failed(failure), None));
             }
             Err(failure) => return Err(ReplayError::Failed(failure)),
         };
@@ -288,12 +287,14 @@ impl<P: Projection> Replay<'_, P> {
             Ok(state) => {
                 let released = connection.execute("RELEASE SAVEPOINT letter").await;
                 released.map_err(failed("marking the letter"))?;
-                Ok(Outcome::Settled(state))
+                let has_changed = state != LetterState::Duplicate;
+                let stream_id = has_changed.then(|| recorded.event.stream_id().to_owned());
+                Ok((Outcome::Settled(state), stream_id))
             }
             Err(failure) if matches!(failure.class, FailureClass::Poison | FailureClass::Bug) => {
                 let undone = connection.execute("ROLLBACK TO SAVEPOINT letter").await;
                 undone.map_err(failed("undoing an attempt"))?;
-                Ok(Outcome::Failed(failure))
+                Ok((Outcome::Failed(failure), None))
             }
             Err(failure) => Err(ReplayError::Failed(failure)),
         }

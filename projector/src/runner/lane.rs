@@ -11,6 +11,7 @@ use kafka_io::ledger::Ledger;
 use kafka_io::record_reader::RecordReader;
 use read_cache::failpoint;
 use read_models::database::DatabaseConfig;
+use read_models::recorded::Recorded;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::sleep_until;
 use uuid::Uuid;
@@ -294,8 +295,13 @@ impl<P: Projection> Lane<P> {
             }
             if let Some(held) = self.partitions.get_mut(&part.partition()) {
                 let items = held.folded(part.count, &part.moved, now);
-                let count = items.iter().filter_map(Item::event).count();
-                self.setup.processed.log(scope, items.iter().filter_map(Item::event), count);
+                // One that waits behind a letter became one itself.
+                let is_folded = |event: &&Recorded<P::Event>| {
+                    !folded.letters.contains(&(event.partition, event.position.offset))
+                };
+                let events = || items.iter().filter_map(Item::event).filter(is_folded);
+                let count = events().count();
+                self.setup.processed.log(scope, events(), count);
                 // One that a position set back meets again was told of when it was written.
                 let is_new = |letter: &&SetAside| {
                     folded.letters.contains(&(letter.partition, letter.position.offset))

@@ -1,5 +1,7 @@
 //! What a replay tells the cache.
 
+use std::collections::BTreeSet;
+
 use read_cache::{CacheGeneration, failpoint};
 use sqlx::PgConnection;
 
@@ -51,17 +53,18 @@ impl<P: Projection> Replay<'_, P> {
         Ok(generation.map(|generation| CacheGeneration(generation.unsigned_abs())))
     }
 
-    /// Takes the stream's old body away, under the locks of its rows, and prepares the new one.
+    /// Takes old bodies of the streams away, under the locks of their rows, and prepares new ones.
     pub(super) async fn announce(
         &self,
         connection: &mut PgConnection,
         scope: &Scope,
         place: &Place,
         generation: CacheGeneration,
+        streams: &BTreeSet<String>,
     ) -> Result<Option<Announced>, ReplayError> {
         let (Some(announcer), Some(noun)) = (self.announcer, P::CACHED_AS) else { return Ok(None) };
-        let Some(stream_id) = place.stream_id.as_deref() else { return Ok(None) };
-        let touched: Touched<'_> = [(stream_id, place.partition())].into_iter().collect();
+        let touched: Touched<'_> =
+            streams.iter().map(|stream_id| (stream_id.as_str(), place.partition())).collect();
         let announced = announcer.announce((P::NAME, noun), &[], &touched).await;
         let mut announced = announced.map_err(|error| {
             ReplayError::Failed(Failure {
@@ -71,12 +74,14 @@ impl<P: Projection> Replay<'_, P> {
             })
         })?;
         failpoint!("replay/announced");
-        if announcer.wanted(noun, &announced, &touched).is_empty() {
+        let wanted = announcer.wanted(noun, &announced, &touched);
+        if wanted.is_empty() {
             return Ok(Some(announced));
         }
+        let ids: Vec<&str> = wanted.into_iter().map(|(stream_id, _)| stream_id).collect();
         let rows = self
             .projection
-            .cached(connection, scope.generation, &[stream_id])
+            .cached(connection, scope.generation, &ids)
             .await
             .map_err(failed("reading rows for the cache"))?;
         for (id, row) in rows {
