@@ -2,6 +2,7 @@
 
 mod any_split;
 mod broker;
+mod cache;
 mod crashes;
 mod database;
 mod letter_crashes;
