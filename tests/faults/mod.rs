@@ -11,3 +11,4 @@ mod log_identity;
 mod outages;
 mod redelivery;
 mod sequenced;
+mod steps;
