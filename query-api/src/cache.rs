@@ -4,13 +4,15 @@
 //! read that has waited for its position takes any hit. Where Redis does not answer, reads go to
 //! Postgres through the same bounded queue.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue};
 use metrics::Counter;
+use parking_lot::Mutex;
 use read_cache::{
-    BreakerState, CacheConfig, Entry, Forward, Keys, Outcome, ReadThrough, Reader, Row,
+    BreakerState, CacheConfig, Entry, Forward, Keys, Outcome, ReadThrough, Reader, Row, TrustKey,
 };
 use read_models::cached::CachedRow;
 use settings::{Settings, table};
@@ -60,6 +62,8 @@ struct Inner {
     reader: Arc<Reader>,
     through: ReadThrough<LookupError>,
     keys: Keys,
+    /// Trust keys by projection and partition, as they were needed first.
+    trusts: Mutex<HashMap<(&'static str, u32), TrustKey>>,
     ttl: Duration,
     missing_ttl: Duration,
 }
@@ -74,7 +78,8 @@ impl Cache {
         Self(settings.map(|CacheSettings { redis, ttl, missing_ttl }| {
             let reader = Arc::new(Reader::start(&redis));
             let through = ReadThrough::new(reader.clone());
-            Inner { reader, through, keys: redis.keys, ttl, missing_ttl }
+            let trusts = Mutex::default();
+            Inner { reader, through, keys: redis.keys, trusts, ttl, missing_ttl }
         }))
     }
 
@@ -146,9 +151,10 @@ impl Cache {
 impl Inner {
     fn entry(&self, place: Place<'_>) -> Entry {
         let Place { noun, projection, id, partition } = place;
+        let trust = || self.keys.trust(projection, i32::try_from(partition).unwrap_or(i32::MAX));
         Entry {
             key: self.keys.of(noun, id),
-            trust: self.keys.trust(projection, i32::try_from(partition).unwrap_or(i32::MAX)),
+            trust: self.trusts.lock().entry((projection, partition)).or_insert_with(trust).clone(),
             ttl: self.ttl,
             missing_ttl: self.missing_ttl,
         }

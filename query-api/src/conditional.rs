@@ -29,6 +29,9 @@ impl EntityTag {
     /// Whether the reader has this already: its `If-None-Match` is `*` or lists the tag, weak or
     /// strong.
     pub(crate) fn is_known_by(self, headers: &HeaderMap) -> bool {
+        if !headers.contains_key(IF_NONE_MATCH) {
+            return false;
+        }
         let ours = self.to_string();
         headers
             .get_all(IF_NONE_MATCH)

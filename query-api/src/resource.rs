@@ -32,6 +32,9 @@ const PROJECTION: &str = "resource";
 /// What its rows are called in the cache.
 const NOUN: &str = "resource";
 
+/// Headers of an answer, those of the server included: they are given room at once.
+const HEADERS: usize = 12;
+
 /// Whoever may read devices.
 const READERS: &[Role] = &[Role::Device, Role::User, Role::Admin];
 
@@ -95,6 +98,7 @@ async fn get_resource(
         ([(CONTENT_TYPE, "application/json")], row.body).into_response()
     };
     let out = response.headers_mut();
+    out.reserve(HEADERS);
     out.insert(ETAG, tag.header_value());
     out.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     out.insert(VARY, HeaderValue::from_static("authorization, consistency-token, prefer"));

@@ -1,6 +1,7 @@
 //! The names under which a deployment keeps things in Redis.
 
 use std::fmt;
+use std::sync::Arc;
 
 use settings::Prefix;
 
@@ -25,7 +26,11 @@ impl Keys {
     /// The trust key of a projection's partition, and the keys beside it.
     pub fn trust(&self, projection: &str, partition: i32) -> TrustKey {
         let of = |what| format!("{}{what}:{projection}:{partition}", self.prefix);
-        TrustKey { live: of("live"), mark: of("mark"), window: of("commit") }
+        TrustKey(Arc::new(PartitionKeys {
+            live: of("live"),
+            mark: of("mark"),
+            window: of("commit"),
+        }))
     }
 }
 
@@ -34,9 +39,12 @@ impl Keys {
 pub struct CacheKey(String);
 
 /// A key that holds the cache generation of a partition, while somebody vouches for it; and the two
-/// other keys that a partition has, its mark and its window.
+/// other keys that a partition has, its mark and its window. Clones share them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TrustKey {
+pub struct TrustKey(Arc<PartitionKeys>);
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct PartitionKeys {
     live: String,
     mark: String,
     window: String,
@@ -52,23 +60,23 @@ impl CacheKey {
 impl TrustKey {
     /// As Redis knows it.
     pub fn as_str(&self) -> &str {
-        &self.live
+        &self.0.live
     }
 
     /// The key beside it that tells whether Redis was emptied.
     pub fn mark(&self) -> &str {
-        &self.mark
+        &self.0.mark
     }
 
     /// The key beside it that stands while a lane commits in the partition: no lease is given.
     pub fn window(&self) -> &str {
-        &self.window
+        &self.0.window
     }
 }
 
 impl fmt::Display for TrustKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.live)
+        f.write_str(&self.0.live)
     }
 }
 

@@ -38,6 +38,7 @@ mod config;
 #[doc(hidden)]
 pub mod failpoint;
 mod flight;
+mod gather;
 mod home;
 mod key;
 mod outcome;

@@ -71,10 +71,19 @@ impl<E: Clone> ReadThrough<E> {
         L: FnOnce() -> F,
         F: Future<Output = Result<Row, E>>,
     {
-        let why = match self.reader.read(&entry.key, &entry.trust).await {
-            Read::Hit(body) => return Ok(hit(body)),
-            Read::Miss(why) => why,
-        };
+        match self.reader.read(&entry.key, &entry.trust).await {
+            Read::Hit(body) => Ok(hit(body)),
+            // Boxed: a hit need not carry what a load needs.
+            Read::Miss(why) => Box::pin(self.load(entry, load, why)).await,
+        }
+    }
+
+    /// Loads a row that Redis does not know, or takes part in the load of another read.
+    async fn load<L, F>(&self, entry: &Entry, load: L, why: Forward) -> Result<Answer, E>
+    where
+        L: FnOnce() -> F,
+        F: Future<Output = Result<Row, E>>,
+    {
         let seat = self.flights.join(&entry.key);
         let mut lead = match seat.turn().await {
             Turn::Shared(found) => return found.map(collapsed),

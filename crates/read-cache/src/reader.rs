@@ -1,5 +1,6 @@
 //! The reader's side, call by call.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::breaker::{Breaker, BreakerCounts, BreakerState};
 use crate::config::CacheConfig;
+use crate::gather::Gather;
 use crate::key::{CacheKey, TrustKey};
 use crate::outcome::Forward;
 use crate::redis::{CallError, Redis, Sample};
@@ -81,13 +83,19 @@ struct Counters {
     not_stored: AtomicU64,
 }
 
-/// The cache as readers use it. No call waits longer than the read's time-out, none fails: what
+/// The cache as readers use it. No call lasts longer than the read's time-out, none fails: what
 /// Redis does not answer is a miss, and after some failures Redis is hardly asked.
 pub struct Reader {
-    redis: Redis,
+    asking: Arc<Asking>,
+    gather: Gather,
+    counters: Counters,
+}
+
+/// The connection, and whether it is used.
+pub(crate) struct Asking {
+    pub(crate) redis: Redis,
     identity: watch::Receiver<Option<Sample>>,
     breaker: Mutex<Breaker>,
-    counters: Counters,
 }
 
 impl Reader {
@@ -96,19 +104,19 @@ impl Reader {
         let redis = Redis::start(config, config.read_timeout);
         let identity = redis.identity();
         let breaker = Mutex::new(Breaker::new(Instant::now()));
-        Self { redis, identity, breaker, counters: Counters::default() }
+        let asking = Arc::new(Asking { redis, identity, breaker });
+        Self { gather: Gather::start(asking.clone()), asking, counters: Counters::default() }
     }
 
     /// Whether the connection leads to a primary: bodies of a replica may be older than what was
     /// shown.
     pub fn is_connected(&self) -> bool {
-        self.redis.is_connected()
-            && self.identity.borrow().as_ref().is_some_and(|sample| sample.is_primary)
+        self.asking.is_connected()
     }
 
     /// Whether Redis is asked.
     pub fn breaker(&self) -> BreakerState {
-        self.breaker.lock().state()
+        self.asking.breaker.lock().state()
     }
 
     /// What was done so far.
@@ -121,13 +129,14 @@ impl Reader {
             bypassed: count(&self.counters.bypassed),
             stored: count(&self.counters.stored),
             not_stored: count(&self.counters.not_stored),
-            calls: self.breaker.lock().counts(),
+            calls: self.asking.breaker.lock().counts(),
         }
     }
 
-    /// Reads a key, in one round trip.
+    /// Reads a key: together with others that are read at the same time, in a call that is sent
+    /// after this was called. Waits for two calls at most.
     pub async fn read(&self, key: &CacheKey, trust: &TrustKey) -> Read {
-        let texts = self.ask(self.redis.two([key.as_str(), trust.as_str()])).await;
+        let texts = self.gather.read(key, trust).await;
         let read = texts.map_or(Read::Miss(Forward::Bypass), |[body, trust]| judge(body, trust));
         let counter = match &read {
             Read::Hit(_) => &self.counters.hits,
@@ -145,8 +154,10 @@ impl Reader {
         let id = LeaseId::unique();
         let arguments = vec![id.text().into(), millis(LEASE)];
         let names = [key.as_str(), trust.as_str(), trust.window()].map(str::to_owned).to_vec();
-        let Some(answer) =
-            self.ask(self.redis.run::<Vec<Bytes>>(Script::LEASE, names, arguments)).await
+        let Some(answer) = self
+            .asking
+            .ask(self.asking.redis.run::<Vec<Bytes>>(Script::LEASE, names, arguments))
+            .await
         else {
             return Leased::Bypass;
         };
@@ -175,7 +186,8 @@ impl Reader {
         let arguments = vec![lease.id.text().into(), generation, body.text(), millis(ttl)];
         let names = vec![key.as_str().to_owned(), trust.as_str().to_owned()];
         let stored =
-            self.ask(self.redis.run::<u64>(Script::FILL, names, arguments)).await == Some(1);
+            self.asking.ask(self.asking.redis.run::<u64>(Script::FILL, names, arguments)).await
+                == Some(1);
         let counter = if stored { &self.counters.stored } else { &self.counters.not_stored };
         counter.fetch_add(1, Ordering::Relaxed);
         stored
@@ -185,10 +197,24 @@ impl Reader {
     pub async fn give_back(&self, key: &CacheKey, lease: &Lease) {
         let arguments = vec![lease.id.text().into()];
         let names = vec![key.as_str().to_owned()];
-        let _ = self.ask(self.redis.run::<u64>(Script::GIVE_BACK, names, arguments)).await;
+        let _ = self
+            .asking
+            .ask(self.asking.redis.run::<u64>(Script::GIVE_BACK, names, arguments))
+            .await;
+    }
+}
+
+impl Asking {
+    fn is_connected(&self) -> bool {
+        self.redis.is_connected()
+            && self.identity.borrow().as_ref().is_some_and(|sample| sample.is_primary)
     }
 
-    async fn ask<T>(&self, call: impl Future<Output = Result<T, CallError>>) -> Option<T> {
+    /// The answer of a call, unless Redis is left alone for now or does not give one.
+    pub(crate) async fn ask<T>(
+        &self,
+        call: impl Future<Output = Result<T, CallError>>,
+    ) -> Option<T> {
         if !self.breaker.lock().allows(Instant::now()) {
             return None;
         }

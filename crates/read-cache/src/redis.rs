@@ -104,11 +104,12 @@ impl Redis {
         self.identity.subscribe()
     }
 
-    /// The texts at two keys.
-    pub(crate) async fn two(&self, keys: [&str; 2]) -> Result<[Option<Bytes>; 2], CallError> {
+    /// The texts at some keys, all of one moment.
+    pub(crate) async fn many(&self, keys: Vec<&str>) -> Result<Vec<Option<Bytes>>, CallError> {
         self.connected()?;
-        let texts: Vec<Option<Bytes>> = answered(self.calls.mget(keys.to_vec()).await)?;
-        texts.try_into().map_err(|_| CallError::Unexpected)
+        let wanted = keys.len();
+        let texts: Vec<Option<Bytes>> = answered(self.calls.mget(keys).await)?;
+        if texts.len() == wanted { Ok(texts) } else { Err(CallError::Unexpected) }
     }
 
     /// Runs a script.
