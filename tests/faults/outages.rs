@@ -5,6 +5,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use event_schema::schema::Schema;
@@ -13,6 +14,7 @@ use test_support::{
     Log, Outgoing, OwnStack, RegistryAnswer, Report, Running, StubRegistry, World, a_report,
     eventually,
 };
+use tokio::time::interval;
 
 /// The first of the ids that no registry gave us.
 const UNKNOWN_ID: u32 = 0x7f00_0000;
@@ -84,6 +86,22 @@ async fn records_of_known_schemas_are_folded_whatever_the_registry_says() -> Res
     recovered(&world, &projector).await
 }
 
+/// `HANG_SECONDS=120` lets the registry fail for that much longer.
+fn extra_hang() -> Result<Duration> {
+    let seconds = std::env::var("HANG_SECONDS").unwrap_or_else(|_| "0".to_owned());
+    Ok(Duration::from_secs(seconds.parse().context("HANG_SECONDS")?))
+}
+
+/// Looks every second for so long.
+async fn no_letters_meanwhile(world: &World, time: Duration) -> Result<()> {
+    let (mut second, until) = (interval(Duration::from_secs(1)), Instant::now() + time);
+    while Instant::now() < until {
+        second.tick().await;
+        no_letters(world).await?;
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_record_of_an_unknown_schema_waits_until_the_registry_says_that_there_is_none()
 -> Result<()> {
@@ -136,6 +154,7 @@ async fn a_record_of_an_unknown_schema_waits_until_the_registry_says_that_there_
         ensure!(positions[partition] == 0, "partition {partition} moved");
     }
     no_letters(&world).await?;
+    no_letters_meanwhile(&world, extra_hang()?).await?;
 
     stub.set(RegistryAnswer::NotFound);
     world.level().await?;
