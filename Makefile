@@ -11,7 +11,7 @@ RELEASE := cargo build --quiet --release --locked --package xtask $(PROCESSES:%=
 XTASK := $(CARGO_TARGET_DIR)/release/xtask
 
 .DEFAULT_GOAL := help
-.PHONY: help up down reset status logs test check fmt bench tools
+.PHONY: help up down reset status logs test soak check fmt bench tools
 
 help: ## Lists these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -35,6 +35,10 @@ logs: $(XTASK) ## Follows the logs; P=projector for one process
 test: tools ## All gates and all tests, on a stack of their own beside a running one
 	@cargo build --quiet --locked --workspace --all-targets
 	@$(CARGO_TARGET_DIR)/debug/xtask test
+
+soak: tools ## Reads through the cache for ten minutes while everything breaks, on a stack of its own
+	@cargo build --quiet --locked --workspace --all-targets
+	@$(CARGO_TARGET_DIR)/debug/xtask soak
 
 check: tools ## The gates alone
 	@cargo build --quiet --locked --package xtask

@@ -69,6 +69,8 @@ enum Command {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Reads through the cache for ten minutes while everything breaks, on a stack of its own
+    Soak,
     /// Runs the benches on a stack of their own
     Bench {
         /// Passed on
@@ -134,6 +136,7 @@ impl Arguments {
             }
             Command::Check { gates } => gates::check(&local.checkout, &gates)?,
             Command::Test { arguments } => test_run::run(&arguments)?,
+            Command::Soak => test_run::soak()?,
             Command::Bench { arguments } => test_run::bench(&arguments)?,
             Command::WriteTopics => gates::write_topics(&local.checkout)?,
             Command::WriteSettings => gates::write_settings(&local.checkout)?,

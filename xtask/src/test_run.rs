@@ -24,6 +24,10 @@ const DIRECTORY: &str = ".local/test";
 /// so the run does.
 pub const OWN_STACK_DIRECTORY: &str = ".local/own";
 
+/// The test that a soak is, and how long it takes unless the environment says.
+const SOAK: &str = "faults::cache::soak::no_read_is_stale_and_no_token_is_lied_to_whatever_breaks";
+const SOAK_SECONDS: &str = "600";
+
 /// How long an interrupted program and what it started may take to end: longer than our processes
 /// take to drain.
 const END_BUDGET: Duration = Duration::from_secs(15);
@@ -45,6 +49,21 @@ pub fn run(arguments: &[String]) -> Result<()> {
         .collect();
     ensure!(faults.is_empty(), "{}", faults.join("\n"));
     Ok(())
+}
+
+/// Reads through the cache while everything breaks, on a stack of its own: for `SOAK_SECONDS` seconds,
+/// by the seed `SOAK_SEED`. The program's tests must have been built.
+///
+/// # Errors
+/// A read was not what it had to be, or the run was interrupted.
+pub fn soak() -> Result<()> {
+    let local = LocalDir::find(Path::new(".local/soak"))?;
+    let seconds = std::env::var("SOAK_SECONDS").unwrap_or_else(|_| SOAK_SECONDS.to_owned());
+    let seconds = format!("SOAK_SECONDS={seconds}");
+    let cargo = ["cargo", "test", "--quiet", "--locked", "--package", "system-tests", "--"];
+    let test = ["--nocapture", "--exact", SOAK];
+    let arguments = [&[seconds.as_str()], &cargo[..], &test].concat();
+    on_a_stack(&local, "env", &arguments.into_iter().map(str::to_owned).collect::<Vec<_>>())
 }
 
 /// Runs the benches on a stack of their own.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use sqlx::{Connection as _, PgConnection};
@@ -90,21 +91,27 @@ async fn burst(world: &World, redis: &RedisServer, key: &str, with_redis: bool) 
         Ok(())
     })
     .await?;
-    let address = query_api.address();
+    let began = Instant::now();
     let gate = Gate::close(&query_api, &get(key, &world.token().sign()?)).await?;
     let mut locked = world.pool().begin().await.context("beginning a transaction")?;
     sqlx::query("LOCK TABLE resource_rows_1 IN ACCESS EXCLUSIVE MODE")
         .execute(&mut *locked)
         .await
         .context("locking the rows")?;
-    gate.everybody_asks(address.port()).await?;
+    let connected = began.elapsed();
+    gate.everybody_asks(query_api.address().port()).await?;
+    let asked = began.elapsed();
     locked.rollback().await.context("letting the rows go")?;
     let answers = gate.answers().await?;
+    let took = began.elapsed();
     // What its sessions have counted is told when they end.
     query_api.terminate().await?;
     let reads = reads_of_rows(world).await? - before;
     let what = if with_redis { "with Redis" } else { "without Redis" };
     eprintln!("{what}: {READERS} readers of {key}: {reads} reads of its row; {answers:?}");
+    eprintln!(
+        "  connected in {connected:.1?}, all waiting after {asked:.1?}, answered after {took:.1?}"
+    );
     ensure!(answers.right == READERS, "{what}: {answers:?}");
     ensure!((1..=A_FEW).contains(&reads), "{what}: {reads} reads of {key}");
     Ok(())
