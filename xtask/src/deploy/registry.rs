@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 /// What every version of a subject must be with every other.
 const COMPATIBILITY: &str = "FULL_TRANSITIVE";
 
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A schema registry. Its calls block.
 pub(super) struct Registry {
