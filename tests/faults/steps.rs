@@ -39,11 +39,15 @@ fn must_have_ended_at(step: &str, status: ExitStatus, said: &str) -> Result<()> 
     Ok(())
 }
 
-async fn ends(process: &mut Running, step: &str) -> Result<()> {
-    let status = process.ended().await.with_context(|| {
-        format!("{step} is not reached, or the processes were built without failpoints")
-    })?;
-    must_have_ended_at(step, status, &process.log()?)
+/// Waits until the process has ended at the step, under traffic.
+async fn ends(process: &mut Running, step: &str, traffic: &mut Traffic) -> Result<()> {
+    match process.ended().await {
+        Ok(status) => must_have_ended_at(step, status, &process.log()?),
+        // Traffic that has stopped at a fault gets no process further.
+        Err(error) => Err(traffic.fault().unwrap_or(error)).with_context(|| {
+            format!("{step} is not reached, or the processes were built without failpoints")
+        }),
+    }
 }
 
 /// Everything that is logged is folded as if nothing had happened.
@@ -113,7 +117,7 @@ impl Stage {
         let mut traffic = self.traffic(step)?;
         let mut doomed = ends_at(self.projector()?, step, end.passes).start().await?;
         provoke(&doomed).await?;
-        ends(&mut doomed, step).await?;
+        ends(&mut doomed, step, &mut traffic).await?;
         let next = self.projector()?.start().await?;
         traffic.goes_on(A_WHILE).await?;
         let written = traffic.end().await?;
@@ -225,7 +229,7 @@ async fn a_query_api_that_dies_at_any_step_of_a_fill_keeps_nobody_else_from_read
         let doomed = asks(&dying)?;
         let readers = Readers { steady: &steady, doomed: Some(&doomed) };
         let mut traffic = Traffic::start(&world, devices(step), &readers);
-        ends(&mut dying, step).await?;
+        ends(&mut dying, step, &mut traffic).await?;
         traffic.forget_slow_reads();
         traffic.goes_on(2 * A_WHILE).await?;
         // A lease lives for three seconds, whoever held it.

@@ -100,17 +100,27 @@ impl Traffic {
         let confirmed = |device: &Device| device.confirmed.load(Ordering::Relaxed);
         let wanted: Vec<i64> =
             self.seen.devices.values().map(|device| confirmed(device) + writes).collect();
-        let (tasks, devices) = (&mut self.tasks, &self.seen.devices);
         eventually("writes are read back", async || {
-            if let Some(fault) = fault(tasks) {
+            if let Some(fault) = self.fault() {
                 return Ok(Err(fault));
             }
-            let found: Vec<i64> = devices.values().map(confirmed).collect();
+            let found: Vec<i64> = self.seen.devices.values().map(confirmed).collect();
             let is_enough = found.iter().zip(&wanted).all(|(found, wanted)| found >= wanted);
             ensure!(is_enough, "{found:?} of {wanted:?} are");
             Ok(Ok(()))
         })
         .await?
+    }
+
+    /// What was found wrong so far.
+    pub(super) fn fault(&mut self) -> Option<anyhow::Error> {
+        while let Some(ended) = self.tasks.try_join_next() {
+            let fault = ended.map_err(anyhow::Error::from).flatten().err();
+            if fault.is_some() {
+                return fault;
+            }
+        }
+        None
     }
 
     /// Waits until every device is shown at this version.
@@ -144,17 +154,6 @@ impl Traffic {
         let confirmed = |device: &Device| device.confirmed.load(Ordering::Relaxed);
         Ok(self.seen.devices.iter().map(|(id, device)| (id.clone(), confirmed(device))).collect())
     }
-}
-
-/// Why a task has ended that is not to end.
-fn fault(tasks: &mut JoinSet<Result<()>>) -> Option<anyhow::Error> {
-    while let Some(ended) = tasks.try_join_next() {
-        let fault = ended.map_err(anyhow::Error::from).flatten().err();
-        if fault.is_some() {
-            return fault;
-        }
-    }
-    None
 }
 
 impl Seen {
