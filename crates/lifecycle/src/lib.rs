@@ -15,7 +15,6 @@ mod shutdown;
 /// Every process allocates through mimalloc: under many small requests on several threads the C
 /// library's allocator took a tenth of the CPU time. The Kafka client stays with the C library's: what
 /// the consumer allocates on one thread and frees on another costs half as much again with mimalloc.
-/// (command-api, which has no consumer, gives its client jemalloc.)
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
