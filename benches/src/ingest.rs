@@ -30,7 +30,7 @@ pub(crate) struct Ingest {
     #[arg(long, default_value_t = 64)]
     connections: u64,
     /// Runs of each side, in turns; the median is reported.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 5)]
     runs: usize,
     /// Requests whose time to visibility is measured.
     #[arg(long, default_value_t = 5000)]
