@@ -6,6 +6,7 @@
 //! has U+0000 or an unpaired surrogate escape, and no object has a name twice (`"a"` and `"\u0061"`
 //! are one name): each of these is lost or refused by some reader of JSON.
 
+mod items;
 mod scanner;
 mod unescape;
 
@@ -16,6 +17,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use scanner::Scanner;
+
+pub use items::{Item, items};
 
 /// What a JSON text may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +84,12 @@ impl<'a> Value<'a> {
     pub fn as_string(&self) -> Option<Cow<'a, str>> {
         (self.kind == Kind::String).then(|| unescape::unescape(&self.text[1..self.text.len() - 1]))
     }
+
+    /// Refuses a value whose text is longer than [`Limits::bytes`].
+    pub fn must_fit(&self, limits: &Limits) -> Result<(), Rule> {
+        let (bytes, limit) = (self.text.len(), limits.bytes);
+        if bytes > limit { Err(Rule::TooLong { bytes, limit }) } else { Ok(()) }
+    }
 }
 
 /// A member of an object.
@@ -102,6 +111,13 @@ pub enum Rule {
     },
     /// It is no object, and must be one.
     NotAnObject,
+    /// It is no array, and must be one.
+    NotAnArray,
+    /// An array has too many items.
+    TooManyItems {
+        /// How many it may have.
+        limit: usize,
+    },
     /// It is too long.
     TooLong {
         /// Its bytes.
@@ -140,6 +156,8 @@ impl Rule {
         match self {
             Self::Malformed { .. } => "json",
             Self::NotAnObject => "object",
+            Self::NotAnArray => "array",
+            Self::TooManyItems { .. } => "max-items",
             Self::TooLong { .. } => "max-bytes",
             Self::TooDeep { .. } => "max-depth",
             Self::Nul => "no-nul",
@@ -155,10 +173,12 @@ impl Rule {
         match *self {
             Self::TooLong { limit, .. }
             | Self::TooDeep { limit }
+            | Self::TooManyItems { limit }
             | Self::TooManyDigits { limit, .. } => u64::try_from(limit).ok(),
             Self::ExponentTooLarge { limit } => Some(limit.into()),
             Self::Malformed { .. }
             | Self::NotAnObject
+            | Self::NotAnArray
             | Self::Nul
             | Self::UnpairedSurrogate
             | Self::DuplicateName => None,
@@ -171,6 +191,8 @@ impl fmt::Display for Rule {
         match self {
             Self::Malformed { expected } => write!(f, "is not JSON: expected {expected}"),
             Self::NotAnObject => f.write_str("must be an object"),
+            Self::NotAnArray => f.write_str("must be an array"),
+            Self::TooManyItems { limit } => write!(f, "must have at most {limit} items"),
             Self::TooLong { bytes, limit } => {
                 write!(f, "must have at most {limit} bytes, not {bytes}")
             }
@@ -211,13 +233,18 @@ pub fn members<'a>(text: &'a str, limits: &Limits) -> Result<Vec<Member<'a>>, Fa
     if root.kind != Kind::Object {
         return Err(Fault { pointer: String::new(), offset: 0, rule: Rule::NotAnObject });
     }
-    for member in &members {
-        if let Some(rule) = too_long(member.value.text, limits) {
-            let offset = member.value.text.as_ptr().addr() - text.as_ptr().addr() + limits.bytes;
-            return Err(Fault { pointer: pointer_to([&*member.name]), offset, rule });
-        }
-    }
-    Ok(members)
+    too_long_member(root.text, offset_in(text, root.text), &members, limits)
+        .map_or(Ok(members), Err)
+}
+
+/// Checks a whole text as [`members`] checks a member's value.
+pub fn value<'a>(text: &'a str, limits: &Limits) -> Result<Value<'a>, Fault> {
+    let value = Scanner::new(text, *limits, limits.depth).scan(|_| {})?;
+    value.must_fit(limits).map_err(|rule| {
+        let offset = offset_in(text, value.text) + limits.bytes;
+        Fault { pointer: String::new(), offset, rule }
+    })?;
+    Ok(value)
 }
 
 /// The JSON pointer of the path that these names and indices form.
@@ -230,6 +257,21 @@ pub fn pointer_to<'a>(path: impl IntoIterator<Item = &'a str>) -> String {
     pointer
 }
 
-fn too_long(text: &str, limits: &Limits) -> Option<Rule> {
-    (text.len() > limits.bytes).then_some(Rule::TooLong { bytes: text.len(), limit: limits.bytes })
+/// The first member whose value is too long, of an object that is written so and begins at `start`.
+fn too_long_member(
+    object: &str,
+    start: usize,
+    members: &[Member<'_>],
+    limits: &Limits,
+) -> Option<Fault> {
+    members.iter().find_map(|member| {
+        let rule = member.value.must_fit(limits).err()?;
+        let offset = start + offset_in(object, member.value.text) + limits.bytes;
+        Some(Fault { pointer: pointer_to([&*member.name]), offset, rule })
+    })
+}
+
+/// Where a part of a text stands in it.
+fn offset_in(text: &str, part: &str) -> usize {
+    part.as_ptr().addr() - text.as_ptr().addr()
 }

@@ -1,5 +1,7 @@
 //! One pass over a JSON text: a stack of what is open instead of recursion.
 
+mod extent;
+
 use std::borrow::Cow;
 
 use super::unescape::unescape;
@@ -30,6 +32,9 @@ enum Within {
     Object { value_start: usize },
 }
 
+/// A rule that is broken, and where that was noticed.
+pub(super) type Broken = (usize, Rule);
+
 /// What stands after the beginning of a value.
 enum Step {
     /// The value is complete.
@@ -48,15 +53,19 @@ impl<'a> Scanner<'a> {
     /// Scans the whole text; `member` is called with each complete member of an object that is the
     /// root.
     pub(super) fn scan(mut self, mut member: impl FnMut(Member<'a>)) -> Result<Value<'a>, Fault> {
-        let scanned = self.scan_text(&mut member);
-        scanned.map_err(|(offset, rule)| Fault { pointer: self.pointer(), offset, rule })
+        self.skip_white_space();
+        let scanned = self.scan_value(&mut member).and_then(|value| {
+            self.must_be_at_the_end()?;
+            Ok(value)
+        });
+        scanned.map_err(|broken| self.fault(broken))
     }
 
-    fn scan_text(
+    /// Scans one value that begins here, and what white space follows it.
+    pub(super) fn scan_value(
         &mut self,
         member: &mut impl FnMut(Member<'a>),
-    ) -> Result<Value<'a>, (usize, Rule)> {
-        self.skip_white_space();
+    ) -> Result<Value<'a>, Broken> {
         let start = self.at;
         loop {
             let mut kind = match self.begin_value()? {
@@ -67,9 +76,6 @@ impl<'a> Scanner<'a> {
                 let end = self.at;
                 self.skip_white_space();
                 if self.open.is_empty() {
-                    if self.at < self.bytes.len() {
-                        return self.malformed("the end of the text");
-                    }
                     return Ok(Value { kind, text: &self.text[start..end] });
                 }
                 if let Some(found) = self.ended_member(kind, end) {
@@ -83,6 +89,31 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Refuses a text that goes on.
+    pub(super) fn must_be_at_the_end(&self) -> Result<(), Broken> {
+        if self.at < self.bytes.len() { self.malformed("the end of the text") } else { Ok(()) }
+    }
+
+    /// Where the scan stands, in bytes from the text's beginning.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Goes past this byte and the white space behind it, if it stands here.
+    pub(super) fn take(&mut self, byte: u8) -> bool {
+        let stands_here = self.peek() == Some(byte);
+        if stands_here {
+            self.at += 1;
+            self.skip_white_space();
+        }
+        stands_here
+    }
+
+    /// The broken rule with the value at which the scan stands.
+    pub(super) fn fault(&self, (offset, rule): Broken) -> Fault {
+        Fault { pointer: self.pointer(), offset, rule }
+    }
+
     /// The member of the root that ended at `end`, if one did.
     fn ended_member(&self, kind: Kind, end: usize) -> Option<Member<'a>> {
         match self.open.as_slice() {
@@ -94,7 +125,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn begin_value(&mut self) -> Result<Step, (usize, Rule)> {
+    fn begin_value(&mut self) -> Result<Step, Broken> {
         match self.peek() {
             Some(b'{') => self.begin_object(),
             Some(b'[') => self.begin_array(),
@@ -107,7 +138,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn begin_object(&mut self) -> Result<Step, (usize, Rule)> {
+    fn begin_object(&mut self) -> Result<Step, Broken> {
         self.begin(Within::Object { value_start: 0 })?;
         if self.peek() == Some(b'}') {
             self.at += 1;
@@ -118,7 +149,7 @@ impl<'a> Scanner<'a> {
         Ok(Step::Began)
     }
 
-    fn begin_array(&mut self) -> Result<Step, (usize, Rule)> {
+    fn begin_array(&mut self) -> Result<Step, Broken> {
         self.begin(Within::Array { index: 0 })?;
         if self.peek() == Some(b']') {
             self.at += 1;
@@ -128,7 +159,7 @@ impl<'a> Scanner<'a> {
         Ok(Step::Began)
     }
 
-    fn begin(&mut self, within: Within) -> Result<(), (usize, Rule)> {
+    fn begin(&mut self, within: Within) -> Result<(), Broken> {
         if self.open.len() >= self.depth {
             return Err((self.at, Rule::TooDeep { limit: self.limits.depth }));
         }
@@ -140,7 +171,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Goes on after a value inside an array or object: to the next one, or past the end.
-    fn after_value(&mut self) -> Result<Step, (usize, Rule)> {
+    fn after_value(&mut self) -> Result<Step, Broken> {
         let byte = self.peek();
         match self.open.last_mut().map(|open| &mut open.within) {
             Some(Within::Array { index }) => match byte {
@@ -171,7 +202,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn end_object(&mut self) -> Result<Step, (usize, Rule)> {
+    fn end_object(&mut self) -> Result<Step, Broken> {
         if let Some(open) = self.open.last() {
             let (start, names_before) = (open.start, open.names_before);
             let names = &mut self.names[names_before..];
@@ -189,7 +220,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads a member's name and the colon, up to the value.
-    fn name(&mut self) -> Result<(), (usize, Rule)> {
+    fn name(&mut self) -> Result<(), Broken> {
         if self.peek() != Some(b'"') {
             return self.malformed("a name in quotes");
         }
@@ -211,7 +242,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads a string from quote to quote; true where it has escapes.
-    fn string(&mut self) -> Result<bool, (usize, Rule)> {
+    fn string(&mut self) -> Result<bool, Broken> {
         self.at += 1;
         let mut has_escapes = false;
         loop {
@@ -233,7 +264,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn escape(&mut self) -> Result<(), (usize, Rule)> {
+    fn escape(&mut self) -> Result<(), Broken> {
         let start = self.at;
         match self.bytes.get(start + 1) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
@@ -256,7 +287,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads `\uXXXX`.
-    fn code_unit(&mut self) -> Result<u16, (usize, Rule)> {
+    fn code_unit(&mut self) -> Result<u16, Broken> {
         let digits = self.bytes.get(self.at + 2..self.at + 6).unwrap_or_default();
         let unit = (digits.len() == 4).then_some(0).and_then(|zero| {
             digits.iter().try_fold(zero, |unit: u16, digit| {
@@ -273,7 +304,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn number(&mut self) -> Result<(), (usize, Rule)> {
+    fn number(&mut self) -> Result<(), Broken> {
         let start = self.at;
         if self.peek() == Some(b'-') {
             self.at += 1;
@@ -296,7 +327,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    fn exponent(&mut self, number_start: usize) -> Result<(), (usize, Rule)> {
+    fn exponent(&mut self, number_start: usize) -> Result<(), Broken> {
         self.at += 1;
         if let Some(b'+' | b'-') = self.peek() {
             self.at += 1;
@@ -314,7 +345,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads one digit or more and returns how many.
-    fn digits(&mut self) -> Result<usize, (usize, Rule)> {
+    fn digits(&mut self) -> Result<usize, Broken> {
         let start = self.at;
         while let Some(b'0'..=b'9') = self.peek() {
             self.at += 1;
@@ -322,7 +353,7 @@ impl<'a> Scanner<'a> {
         if self.at == start { self.malformed("a digit") } else { Ok(self.at - start) }
     }
 
-    fn literal(&mut self, word: &'static str, kind: Kind) -> Result<Step, (usize, Rule)> {
+    fn literal(&mut self, word: &'static str, kind: Kind) -> Result<Step, Broken> {
         if !self.bytes[self.at..].starts_with(word.as_bytes()) {
             return self.malformed("a value");
         }
@@ -334,13 +365,13 @@ impl<'a> Scanner<'a> {
         self.bytes.get(self.at).copied()
     }
 
-    fn skip_white_space(&mut self) {
+    pub(super) fn skip_white_space(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
             self.at += 1;
         }
     }
 
-    fn malformed<T>(&self, expected: &'static str) -> Result<T, (usize, Rule)> {
+    pub(super) fn malformed<T>(&self, expected: &'static str) -> Result<T, Broken> {
         Err((self.at, Rule::Malformed { expected }))
     }
 

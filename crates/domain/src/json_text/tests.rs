@@ -1,3 +1,5 @@
+mod items;
+
 use std::collections::HashSet;
 use std::fmt;
 
@@ -8,15 +10,8 @@ use serde::de::{
 
 use super::*;
 
-/// Checks a whole text as [`members`] checks a member's value.
-fn check<'a>(text: &'a str, limits: &Limits) -> Result<Value<'a>, Fault> {
-    too_long(text, limits)
-        .map_or(Ok(()), |rule| Err(Fault { pointer: String::new(), offset: limits.bytes, rule }))?;
-    Scanner::new(text, *limits, limits.depth).scan(|_| {})
-}
-
 fn rule(text: &str) -> Result<(), (String, &'static str)> {
-    check(text, &Limits::default()).map(|_| ()).map_err(|f| (f.pointer, f.rule.name()))
+    value(text, &Limits::default()).map(|_| ()).map_err(|f| (f.pointer, f.rule.name()))
 }
 
 fn refused(text: &str, pointer: &str, name: &'static str) {
@@ -35,7 +30,7 @@ fn every_kind_of_value_is_taken_with_the_text_it_is_written_in() {
         ("\tfalse", Kind::Boolean),
         ("null\r", Kind::Null),
     ] {
-        let value = check(text, &Limits::default()).unwrap();
+        let value = value(text, &Limits::default()).unwrap();
         assert_eq!((value.kind, value.text), (kind, text.trim()));
     }
 }
@@ -331,7 +326,7 @@ proptest! {
 
     #[test]
     fn an_accepted_text_is_given_back_unchanged(text in json()) {
-        if let Ok(value) = check(&text, &Limits::default()) {
+        if let Ok(value) = value(&text, &Limits::default()) {
             prop_assert_eq!(value.text, text.trim());
         }
     }
@@ -357,7 +352,7 @@ proptest! {
             .map(|name| format!("{{\"before\":[0],{}:[null,", serde_json::to_string(name).unwrap()))
             .collect();
         let text = format!("{opened}1e999{}", "]}".repeat(names.len()));
-        let fault = check(&text, &Limits::default()).unwrap_err();
+        let fault = value(&text, &Limits::default()).unwrap_err();
         let value: serde_json::Value = serde_json::from_str(&text.replace("1e999", "42")).unwrap();
         prop_assert_eq!(value.pointer(&fault.pointer), Some(&serde_json::json!(42)));
     }
