@@ -219,10 +219,20 @@ impl Producer {
     /// Appends a record and waits until all in-sync replicas have it. Dropping the future does not
     /// take the record back.
     pub async fn send(&self, record: Record<'_>) -> Result<Delivered, SendError> {
+        let outcome = self.enqueue(record).map_err(SendError::Refused)?;
+        outcome.await.map_err(SendError::Unknown)
+    }
+
+    /// Queues a record, behind those of its key that were queued before. What is returned waits
+    /// until all in-sync replicas have it; dropping that does not take the record back.
+    pub fn enqueue(
+        &self,
+        record: Record<'_>,
+    ) -> Result<impl Future<Output = Result<Delivered, LostOutcome>> + Send + use<>, Refusal> {
         let outcome = self.queue(record.topic, |outgoing| {
             outgoing.key(record.key).payload(record.payload).headers(record.headers.into_client())
-        });
-        settled(outcome).await
+        })?;
+        Ok(settled(outcome))
     }
 
     fn queue<'a>(
@@ -282,11 +292,9 @@ impl Producer {
     }
 }
 
-/// Waits for what becomes of a record that may have been queued.
-async fn settled(outcome: Result<Outcome, Refusal>) -> Result<Delivered, SendError> {
-    let outcome = outcome.map_err(SendError::Refused)?;
-    let settled = outcome.await.unwrap_or(Err(LostOutcome::ProducerEnded));
-    settled.map_err(SendError::Unknown)
+/// Waits for what becomes of a queued record.
+async fn settled(outcome: Outcome) -> Result<Delivered, LostOutcome> {
+    outcome.await.unwrap_or(Err(LostOutcome::ProducerEnded))
 }
 
 impl Drop for Producer {

@@ -36,6 +36,7 @@ impl Producer {
             outgoing.headers = Some(RecordHeaders::copy_of(record.headers).into_client());
             outgoing
         });
-        settled(outcome).await
+        let outcome = outcome.map_err(SendError::Refused)?;
+        settled(outcome).await.map_err(SendError::Unknown)
     }
 }
