@@ -62,6 +62,7 @@ pub enum StartError {
 impl Process for App {
     const NAME: &'static str = "command-api";
     const ABOUT: &'static str = "Takes what happened and answers once it is in the log.";
+    const BIND: &'static settings::Setting = &settings::table::COMMAND_API_BIND;
 
     type Config = Config;
     type StartError = StartError;

@@ -45,6 +45,7 @@ pub struct StartError {
 impl Process for App {
     const NAME: &'static str = "projector";
     const ABOUT: &'static str = "Folds the log into the read models.";
+    const BIND: &'static settings::Setting = &settings::table::PROJECTOR_BIND;
 
     type Config = Config;
     type StartError = StartError;

@@ -96,6 +96,7 @@ pub enum StartError {
 impl Process for App {
     const NAME: &'static str = "query-api";
     const ABOUT: &'static str = "answers reads from the read models";
+    const BIND: &'static settings::Setting = &settings::table::QUERY_API_BIND;
 
     type Config = Config;
     type StartError = StartError;

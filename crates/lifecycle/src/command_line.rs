@@ -10,6 +10,7 @@ use settings::{Effective, Settings, SettingsError};
 use telemetry::StopReason;
 
 use crate::Process;
+use crate::healthcheck::Question;
 use crate::process::read;
 
 /// The command line was not understood (`EX_USAGE`).
@@ -17,11 +18,14 @@ const USAGE: u8 = 64;
 /// The settings are wrong (`EX_CONFIG`).
 const CONFIG: u8 = 78;
 
+const USAGE_LINE: &str = "[--check-config | --help | healthcheck [live | ready]]";
+
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     Run,
     CheckConfig,
+    Healthcheck(Question),
     Help,
 }
 
@@ -32,9 +36,12 @@ impl Asked {
     ) -> Result<Self, String> {
         let mut asked = Self::Run;
         for argument in arguments {
-            asked = match argument.to_str() {
-                Some("--help" | "-h") => return Ok(Self::Help),
-                Some("--check-config") => Self::CheckConfig,
+            asked = match (asked, argument.to_str()) {
+                (_, Some("--help" | "-h")) => return Ok(Self::Help),
+                (Self::Run | Self::CheckConfig, Some("--check-config")) => Self::CheckConfig,
+                (Self::Run, Some("healthcheck")) => Self::Healthcheck(Question::Live),
+                (Self::Healthcheck(_), Some("live")) => Self::Healthcheck(Question::Live),
+                (Self::Healthcheck(_), Some("ready")) => Self::Healthcheck(Question::Ready),
                 _ => return Err(argument.to_string_lossy().into_owned()),
             };
         }
@@ -47,9 +54,7 @@ pub(crate) struct Exit;
 
 impl Exit {
     pub(crate) fn usage(name: &str, unknown: &str) -> ExitCode {
-        complain(&format!(
-            "{name}: {unknown} is not an argument\nusage: {name} [--check-config | --help]"
-        ));
+        complain(&format!("{name}: {unknown} is not an argument\nusage: {name} {USAGE_LINE}"));
         ExitCode::from(USAGE)
     }
 
@@ -70,6 +75,22 @@ impl Exit {
                 ExitCode::SUCCESS
             }
             Err(error) => Self::wrong_settings(P::NAME, &error),
+        }
+    }
+
+    /// 0 or 1, which are what container engines understand.
+    pub(crate) fn healthcheck<P: Process>(mut settings: Settings, question: Question) -> ExitCode {
+        let bind = settings.socket_address(P::BIND);
+        let found = match settings.finish(bind) {
+            Ok(bind) => question.ask(bind).map_err(|unhealthy| unhealthy.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match found {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(reason) => {
+                complain(&format!("{}: {reason}", P::NAME));
+                ExitCode::FAILURE
+            }
         }
     }
 
@@ -111,9 +132,10 @@ fn effective_text(effective: &[Effective]) -> String {
 fn help_text(name: &str, about: &str, read: &[Effective]) -> String {
     let mut text = format!(
         "{name}: {about}\n\n\
-         usage: {name} [--check-config | --help]\n\n  \
+         usage: {name} {USAGE_LINE}\n\n  \
          --check-config  say what it would run with, or every fault of the settings\n  \
-         --help          this text\n\n\
+         --help          this text\n  \
+         healthcheck     ask the process that runs beside this one whether it lives, or is ready\n\n\
          settings, from environment variables:\n"
     );
     for Effective { setting, .. } in read {
@@ -153,6 +175,16 @@ mod tests {
         assert_eq!(asked(&[]), Ok(Asked::Run));
         assert_eq!(asked(&["--check-config"]), Ok(Asked::CheckConfig));
         assert_eq!(asked(&["--check-config", "--help"]), Ok(Asked::Help));
+    }
+
+    #[test]
+    fn a_healthcheck_asks_whether_the_process_lives_unless_told_otherwise() {
+        assert_eq!(asked(&["healthcheck"]), Ok(Asked::Healthcheck(Question::Live)));
+        assert_eq!(asked(&["healthcheck", "live"]), Ok(Asked::Healthcheck(Question::Live)));
+        assert_eq!(asked(&["healthcheck", "ready"]), Ok(Asked::Healthcheck(Question::Ready)));
+        assert_eq!(asked(&["healthcheck", "well"]), Err("well".to_owned()));
+        assert_eq!(asked(&["ready"]), Err("ready".to_owned()));
+        assert_eq!(asked(&["--check-config", "healthcheck"]), Err("healthcheck".to_owned()));
     }
 
     #[test]

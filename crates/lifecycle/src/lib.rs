@@ -8,6 +8,7 @@ pub mod http;
 
 mod command_line;
 mod health;
+mod healthcheck;
 mod process;
 mod server;
 mod shutdown;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use settings::Settings;
+use settings::{Setting, Settings};
 use telemetry::{LogConfig, ProcessReady, ProcessStarted, ProcessStopped, StopReason};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -19,6 +19,8 @@ pub trait Process: Sized + Send {
     const NAME: &'static str;
     /// What it does, in one line.
     const ABOUT: &'static str;
+    /// The setting that says where it listens.
+    const BIND: &'static Setting;
 
     /// What it runs with.
     type Config: Send;
@@ -56,6 +58,7 @@ pub fn main<P: Process>() -> ExitCode {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     match asked {
         Asked::Help => Exit::help::<P>(),
+        Asked::Healthcheck(question) => Exit::healthcheck::<P>(Settings::new(variables), question),
         Asked::CheckConfig => Exit::check_config::<P>(Settings::new(variables)),
         Asked::Run => run::<P>(Settings::new(variables)),
     }
