@@ -81,6 +81,8 @@ enum Command {
     WriteTopics,
     /// Writes docs/configuration.md anew from the table of settings
     WriteSettings,
+    /// Writes deploy/docker/nginx.conf and deploy/ecs/nginx.conf anew from deploy/nginx/nginx.conf
+    WriteFrontDoors,
     /// Runs the deploy steps against DATABASE_URL, KAFKA_BROKERS and SCHEMA_REGISTRY_URL
     Deploy {
         /// One step only
@@ -140,6 +142,7 @@ impl Arguments {
             Command::Bench { arguments } => test_run::bench(&arguments)?,
             Command::WriteTopics => gates::write_topics(&local.checkout)?,
             Command::WriteSettings => gates::write_settings(&local.checkout)?,
+            Command::WriteFrontDoors => gates::write_front_doors(&local.checkout)?,
             Command::Deploy { step, database_url, brokers, registry_url, prefix } => {
                 let wants = |this| step.is_none_or(|step| step == this);
                 tokio::runtime::Runtime::new()?.block_on(async {

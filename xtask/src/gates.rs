@@ -8,7 +8,9 @@ use anyhow::{Context, Result, bail, ensure};
 
 mod configuration;
 mod dependencies;
+mod deploy;
 mod documents;
+mod front_doors;
 mod layout;
 mod promises;
 mod sources;
@@ -32,6 +34,8 @@ pub enum Gate {
     Settings,
     /// What is promised and called done has a proof.
     Promises,
+    /// Containers, pipelines and the cloud are told nothing that they do not understand.
+    Deploy,
     /// No lint complains.
     Clippy,
     /// The documentation of the code builds.
@@ -42,7 +46,7 @@ pub enum Gate {
 
 impl Gate {
     /// Every gate, the quick ones first.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Fmt,
         Self::Deps,
         Self::Layout,
@@ -50,6 +54,7 @@ impl Gate {
         Self::Topics,
         Self::Settings,
         Self::Promises,
+        Self::Deploy,
         Self::Clippy,
         Self::Rustdoc,
         Self::Deny,
@@ -64,6 +69,7 @@ impl Gate {
             Self::Topics => "topics",
             Self::Settings => "settings",
             Self::Promises => "promises",
+            Self::Deploy => "deploy",
             Self::Clippy => "clippy",
             Self::Rustdoc => "rustdoc",
             Self::Deny => "deny",
@@ -79,6 +85,7 @@ impl Gate {
             Self::Topics => none(topics::faults(checkout)?),
             Self::Settings => none(configuration::faults(checkout)?),
             Self::Promises => none(promises::faults(checkout)?),
+            Self::Deploy => deploy::check(checkout),
             Self::Clippy => cargo(
                 checkout,
                 &[
@@ -134,6 +141,14 @@ pub fn write_settings(checkout: &Path) -> Result<()> {
 /// The file cannot be written.
 pub fn write_topics(checkout: &Path) -> Result<()> {
     topics::write(checkout)
+}
+
+/// Writes the front doors of containers anew from their template.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn write_front_doors(checkout: &Path) -> Result<()> {
+    front_doors::write(checkout)
 }
 
 fn none(faults: Vec<String>) -> Result<()> {

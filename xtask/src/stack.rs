@@ -24,6 +24,7 @@ pub mod service;
 
 pub(crate) mod group;
 pub(crate) mod identity;
+pub(crate) mod template;
 
 mod environment;
 mod holder;
@@ -39,7 +40,6 @@ mod registry;
 mod service_user;
 mod status;
 mod supervisor;
-mod template;
 
 /// One stack: its directory, its ports, how many processes it has and the parts it is made of.
 #[derive(Debug)]

@@ -1,9 +1,12 @@
 //! Tools that are no part of the toolchain, at pinned versions, installed once for all checkouts.
 
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 
 use super::succeed;
 use crate::stack::parts::cache;
@@ -41,4 +44,36 @@ fn installed(tool: &str, version: &str) -> Result<PathBuf> {
             .env_remove("CARGO_TARGET_DIR"),
     )?;
     Ok(program)
+}
+
+/// What the tools of `deploy/checks/` are installed from: every version is in these files.
+const DEPLOY_CHECKS: [&str; 4] =
+    ["install.sh", "requirements.txt", "package.json", "package-lock.json"];
+
+/// The directory with the tools of `deploy/checks/` in `python` and `node`, installed first if these
+/// versions were not yet.
+pub(super) fn deploy_checks(checkout: &Path) -> Result<PathBuf> {
+    let source = checkout.join("deploy/checks");
+    let mut hasher = DefaultHasher::new();
+    for file in DEPLOY_CHECKS {
+        std::fs::read(source.join(file))
+            .with_context(|| format!("reading deploy/checks/{file}"))?
+            .hash(&mut hasher);
+    }
+    let root = cache()?.join("tools").join(format!("deploy-checks-{:016x}", hasher.finish()));
+    static INSTALLING: Mutex<()> = Mutex::new(());
+    // Of two threads the second finds what the first has installed.
+    let _alone = INSTALLING.lock();
+    if root.exists() {
+        return Ok(root);
+    }
+    println!("installing the tools that check deploy/, once");
+    // Beside its place and moved there whole, so that a broken download leaves nothing half done.
+    let unfinished = root.with_extension(std::process::id().to_string());
+    succeed(Command::new(source.join("install.sh")).arg(&unfinished))?;
+    if let Err(error) = std::fs::rename(&unfinished, &root) {
+        ensure!(root.exists(), "moving the tools to {}: {error}", root.display());
+        std::fs::remove_dir_all(&unfinished).context("removing the tools installed twice")?;
+    }
+    Ok(root)
 }

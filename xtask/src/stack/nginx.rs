@@ -24,9 +24,10 @@ pub(crate) fn process(stack: &Stack) -> Result<Process> {
         &[
             ("user", user.to_owned()),
             ("run", stack.local.run().display().to_string()),
-            ("log", stack.local.log().display().to_string()),
+            ("access_log", stack.local.log().join("nginx.log").display().to_string()),
             ("data", data(stack).display().to_string()),
-            ("port", port.to_string()),
+            ("listen", format!("127.0.0.1:{port}")),
+            ("surroundings", String::new()),
             ("command_api_servers", servers(stack, Service::CommandApi)),
             ("query_api_servers", servers(stack, Service::QueryApi)),
         ],

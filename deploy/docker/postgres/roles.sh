@@ -1,0 +1,40 @@
+#!/bin/sh
+# Makes the roles and the database that `cargo xtask deploy` and the processes expect, each role with
+# the password of its variable. The image of Postgres runs it once, in a new cluster; elsewhere run it
+# with psql's own variables (PGHOST, PGUSER, PGPASSWORD) set for a superuser. It may be repeated.
+set -eu
+
+for variable in APPUSER_PASSWORD COMMAND_API_DB_PASSWORD QUERY_API_DB_PASSWORD \
+    PROJECTOR_DB_PASSWORD DLQ_REPLAYER_DB_PASSWORD; do
+    eval "value=\${$variable:-}"
+    if [ -z "$value" ]; then
+        echo "$variable is not set" >&2
+        exit 1
+    fi
+done
+
+# What psql reads from the environment is not seen in the list of processes.
+psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "${POSTGRES_USER:-${PGUSER:-postgres}}" \
+    --dbname postgres <<'SQL'
+\getenv appuser APPUSER_PASSWORD
+\getenv command_api COMMAND_API_DB_PASSWORD
+\getenv query_api QUERY_API_DB_PASSWORD
+\getenv projector PROJECTOR_DB_PASSWORD
+\getenv dlq_replayer DLQ_REPLAYER_DB_PASSWORD
+
+SELECT format('CREATE ROLE %I LOGIN', name)
+FROM unnest(ARRAY['appuser', 'command_api', 'query_api', 'projector', 'dlq_replayer']) AS name
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name)
+\gexec
+ALTER ROLE appuser PASSWORD :'appuser';
+ALTER ROLE command_api PASSWORD :'command_api';
+ALTER ROLE query_api PASSWORD :'query_api';
+ALTER ROLE projector PASSWORD :'projector';
+ALTER ROLE dlq_replayer PASSWORD :'dlq_replayer';
+
+SELECT 'CREATE DATABASE appdb OWNER appuser'
+WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'appdb')
+\gexec
+-- So that an analyst's `SELECT * FROM resources` needs no schema's name.
+ALTER DATABASE appdb SET search_path = read_models, public;
+SQL
