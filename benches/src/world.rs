@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result};
 use settings::Prefix;
 use sqlx::{Connection as _, Executor as _, PgConnection};
+use xtask::deploy::Target;
 
 /// Topics, schema ids and a database of one benchmark, on the stack whose directory is given.
 pub(crate) struct World {
@@ -48,9 +49,8 @@ impl World {
         admin.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {prefix_text}"))).await?;
         let (base, _) = admin_url.rsplit_once('/').context("DATABASE_URL names no database")?;
         let database_url = format!("{base}/{prefix_text}");
-        xtask::deploy::migrate(&database_url, &prefix).await?;
-        xtask::deploy::topics(&brokers, &database_url, &prefix).await?;
-        xtask::deploy::schemas(&registry_url, &database_url, &prefix).await?;
+        let target = Target::open(&database_url, &brokers, &registry_url, &prefix)?;
+        target.deploy().await?;
         let topic = prefix.dotted("events-input");
         let mut world = Self {
             directory: directory.to_owned(),

@@ -11,6 +11,7 @@ mod drain;
 pub mod idempotency_key;
 pub mod log;
 mod occurrence;
+mod probes;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -74,6 +75,7 @@ impl Process for App {
     async fn start(config: Config) -> Result<Self, StartError> {
         let health = Health::new();
         let mut background = JoinSet::new();
+        probes::spawn(&config, &health, &mut background);
         let producer = Arc::new(start_producer(&config, &health)?);
         let known = Known::default();
         let learning = Learning {

@@ -69,7 +69,7 @@ impl Config {
 fn consumer(settings: &mut Settings, prefix: &Prefix, batch: BatchLimits) -> ConsumerConfig {
     let instance = settings.optional_text(&table::INSTANCE);
     ConsumerConfig {
-        brokers: KafkaConfig::from_settings(settings).brokers,
+        kafka: KafkaConfig::from_settings(settings),
         group: ConsumerGroup::EventsProcessor.name(prefix),
         is_static_member: instance.is_some(),
         client: instance.unwrap_or_else(|| format!("projector-{}", std::process::id())),

@@ -8,6 +8,7 @@ mod config;
 mod device;
 mod health;
 pub mod letters;
+mod probes;
 pub mod resource;
 pub mod runner;
 
@@ -60,6 +61,7 @@ impl Process for App {
         let health = Health::new();
         let component = health.component("projection resource");
         let server = listen(http, &health).await?;
+        probes::spawn(&resource, &health);
         let resource = Runner::start(resource, Resource);
         let watch = tokio::spawn(health::watch(resource.progress().clone(), component));
         Ok(Self { server, health, resource, watch, drain_timeout })

@@ -35,6 +35,11 @@ pub(crate) struct CacheSettings {
 }
 
 impl CacheSettings {
+    /// Whether Redis refuses these settings: see [`CacheConfig::probe`].
+    pub(crate) async fn probe(&self, within: Duration) -> Result<(), read_cache::Refused> {
+        self.redis.probe(within).await
+    }
+
     /// Reads the settings; `None` where the cache is switched off.
     pub(crate) fn from_settings(settings: &mut Settings) -> Option<Self> {
         let redis = CacheConfig::if_on(settings);

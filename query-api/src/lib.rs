@@ -12,6 +12,7 @@ mod consistency;
 mod lookups;
 mod positions;
 mod prefer;
+mod probes;
 mod refused;
 mod resource;
 
@@ -109,6 +110,7 @@ impl Process for App {
         // Before any handle of a metric is taken.
         telemetry::metrics();
         let (health, shutdown, tasks) = (Health::new(), Shutdown::new(), TaskTracker::new());
+        probes::spawn(&config, &health);
         let verifier = Arc::new(Verifier::new(&config.access));
         let positions = Positions::new(config.max_waiting);
         let (resources, connections) = Lookups::new(&config.database, config.lookups);

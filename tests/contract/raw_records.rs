@@ -32,7 +32,7 @@ async fn producer(world: &World) -> Result<Producer> {
 
 fn reader(world: &World) -> Result<RecordReader> {
     let brokers = world.stack().brokers()?.to_owned();
-    let kafka = KafkaConfig { brokers, client_id: "tests".to_owned() };
+    let kafka = KafkaConfig::plaintext(brokers, "tests");
     Ok(RecordReader::new(kafka, Duration::from_secs(20)))
 }
 

@@ -22,7 +22,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const AT_ONCE: Duration = Duration::from_secs(8);
 
 fn reader_of(brokers: &str, deadline: Duration) -> RecordReader {
-    let kafka = KafkaConfig { brokers: brokers.to_owned(), client_id: "tests".to_owned() };
+    let kafka = KafkaConfig::plaintext(brokers, "tests");
     RecordReader::new(kafka, deadline)
 }
 

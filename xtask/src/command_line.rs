@@ -6,7 +6,7 @@ use std::process::{Command as Program, ExitCode};
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
-use settings::Prefix;
+use xtask::deploy::Target;
 use xtask::gates::Gate;
 use xtask::stack::local_dir::LocalDir;
 use xtask::stack::ports::Ports;
@@ -83,27 +83,11 @@ enum Command {
     WriteSettings,
     /// Writes deploy/docker/nginx.conf and deploy/ecs/nginx.conf anew from deploy/nginx/nginx.conf
     WriteFrontDoors,
-    /// Runs the deploy steps against DATABASE_URL, KAFKA_BROKERS and SCHEMA_REGISTRY_URL
+    /// Runs the deploy steps, with the settings of docs/configuration.md from the environment: as the
+    /// database's owner (DATABASE_URL), against the brokers and the registry
     Deploy {
         /// One step only
         step: Option<Step>,
-        /// The owner of the database
-        #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
-        database_url: String,
-        /// The brokers
-        #[arg(long, env = "KAFKA_BROKERS", default_value = "127.0.0.1:9092")]
-        brokers: String,
-        /// The registry's Confluent REST API
-        #[arg(
-            long,
-            env = "SCHEMA_REGISTRY_URL",
-            hide_env_values = true,
-            default_value = "http://127.0.0.1:8085/apis/ccompat/v7"
-        )]
-        registry_url: String,
-        /// The deployment's prefix
-        #[arg(long, env = "MILLRACE_PREFIX", default_value = "", value_parser = prefix)]
-        prefix: Prefix,
     },
 }
 
@@ -112,10 +96,6 @@ enum Step {
     Migrate,
     Topics,
     Schemas,
-}
-
-fn prefix(text: &str) -> Result<Prefix, String> {
-    Prefix::parse(text).ok_or_else(|| "is no prefix: take a few lower-case letters".to_owned())
 }
 
 impl Arguments {
@@ -143,17 +123,18 @@ impl Arguments {
             Command::WriteTopics => gates::write_topics(&local.checkout)?,
             Command::WriteSettings => gates::write_settings(&local.checkout)?,
             Command::WriteFrontDoors => gates::write_front_doors(&local.checkout)?,
-            Command::Deploy { step, database_url, brokers, registry_url, prefix } => {
+            Command::Deploy { step } => {
                 let wants = |this| step.is_none_or(|step| step == this);
+                let Target { database, kafka, registry, prefix } = Target::from_environment()?;
                 tokio::runtime::Runtime::new()?.block_on(async {
                     if wants(Step::Migrate) {
-                        deploy::migrate(&database_url, &prefix).await?;
+                        deploy::migrate(&database, &prefix).await?;
                     }
                     if wants(Step::Topics) {
-                        deploy::topics(&brokers, &database_url, &prefix).await?;
+                        deploy::topics(&kafka, &database, &prefix).await?;
                     }
                     if wants(Step::Schemas) {
-                        deploy::schemas(&registry_url, &database_url, &prefix).await?;
+                        deploy::schemas(&registry, &database, &prefix).await?;
                     }
                     anyhow::Ok(())
                 })?;

@@ -8,8 +8,10 @@ mod grants;
 mod migrations;
 mod registry;
 mod schemas;
+mod target;
 mod topics;
 
 pub use migrations::migrate;
 pub use schemas::schemas;
+pub use target::Target;
 pub use topics::topics;

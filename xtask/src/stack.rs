@@ -14,7 +14,7 @@ use self::ports::Ports;
 use self::process::{Process, Tier};
 use self::record::Record;
 use self::scale::Scale;
-use crate::deploy;
+use crate::deploy::Target;
 
 pub mod local_dir;
 pub mod parts;
@@ -87,12 +87,9 @@ impl Stack {
     /// A step fails; those before it are done.
     pub fn deploy(&self) -> Result<()> {
         let database_url = postgres::url(self, postgres::OWNER);
-        let prefix = Prefix::default();
-        block_on(async {
-            deploy::migrate(&database_url, &prefix).await?;
-            deploy::topics(&environment::brokers(self), &database_url, &prefix).await?;
-            deploy::schemas(&environment::registry_url(self), &database_url, &prefix).await
-        })
+        let (brokers, registry_url) = (environment::brokers(self), environment::registry_url(self));
+        let target = Target::open(&database_url, &brokers, &registry_url, &Prefix::default())?;
+        block_on(target.deploy())
     }
 
     /// Brings up what does not run of our processes and the front door, and ends those that the

@@ -4,7 +4,10 @@
 //! other failure for a second, so that a hiccup of the registry never looks like poison. One id is
 //! asked for by one task at a time; the others wait for its answer.
 
+mod probe;
+
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +15,10 @@ use parking_lot::Mutex;
 use schema_registry_converter::async_impl::schema_registry::{SrSettings, get_schema_by_id};
 use schema_registry_converter::error::SRCError;
 use schema_registry_converter::schema_registry_common::{RawError, RegisteredSchema, SchemaType};
-use settings::{Settings, table};
+use settings::{Authorities, Settings, table};
 use tokio::time::Instant;
+
+pub use probe::Refused;
 
 /// How long a definite "no such id" holds.
 const UNKNOWN_HOLDS: Duration = Duration::from_secs(30);
@@ -31,6 +36,19 @@ pub struct RegistryConfig {
     pub url: String,
     /// Longest time for one answer.
     pub timeout: Duration,
+    /// Who we are, if it asks.
+    pub credentials: Option<Credentials>,
+    /// The authorities that are believed; `None` means those of the system.
+    pub authorities: Option<Authorities>,
+}
+
+/// A name and its password.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The name.
+    pub username: String,
+    /// The password, which is never shown.
+    pub password: String,
 }
 
 /// What an id stands for, as registered.
@@ -72,8 +90,14 @@ impl FetchError {
 
 /// The registry's client could not be made.
 #[derive(Debug, thiserror::Error)]
-#[error("the schema registry's client could not be created")]
-pub struct RegistryConfigError(#[source] SRCError);
+pub enum RegistryConfigError {
+    /// The client does not take its settings.
+    #[error("the schema registry's client could not be created")]
+    Client(#[source] SRCError),
+    /// The authorities cannot be used.
+    #[error("{} cannot be used", settings::table::TLS_CA_PATH.name)]
+    Authorities(#[source] reqwest::Error),
+}
 
 /// The registry and what it has said.
 #[derive(Debug)]
@@ -102,18 +126,74 @@ impl RegistryConfig {
                 table::SCHEMA_REGISTRY_URL.name
             ));
         }
-        Self { url: url.trim_end_matches('/').to_owned(), timeout: Duration::from_secs(2) }
+        let username = settings.optional_text(&table::SCHEMA_REGISTRY_USERNAME);
+        let password = settings.optional_text(&table::SCHEMA_REGISTRY_PASSWORD);
+        if username.is_some() != password.is_some() {
+            settings.fault(format!(
+                "{} and {} are set together or not at all",
+                table::SCHEMA_REGISTRY_USERNAME.name,
+                table::SCHEMA_REGISTRY_PASSWORD.name
+            ));
+        }
+        let credentials =
+            username.zip(password).map(|(username, password)| Credentials { username, password });
+        let authorities = Authorities::from_settings(settings);
+        Self { credentials, authorities, ..Self::open(&url) }
+    }
+
+    /// A registry that asks for no name.
+    pub fn open(url: &str) -> Self {
+        Self {
+            url: url.trim_end_matches('/').to_owned(),
+            timeout: Duration::from_secs(2),
+            credentials: None,
+            authorities: None,
+        }
+    }
+
+    /// The HTTP client's settings: short waits, and the authorities that are believed.
+    ///
+    /// # Errors
+    /// The authorities are no certificates.
+    pub fn client(&self) -> Result<reqwest::ClientBuilder, reqwest::Error> {
+        let client = reqwest::Client::builder().connect_timeout(self.timeout / 2);
+        let Some(authorities) = &self.authorities else { return Ok(client) };
+        let certificates = authorities
+            .certificates()
+            .map(|pem| reqwest::Certificate::from_pem(pem.as_bytes()))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(client.tls_certs_only(certificates))
+    }
+}
+
+impl RegistryConfig {
+    /// Says who we are, if the registry asks.
+    pub fn authorized(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match &self.credentials {
+            Some(Credentials { username, password }) => {
+                request.basic_auth(username, Some(password))
+            }
+            None => request,
+        }
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
     }
 }
 
 impl Registry {
     /// A client; nothing is asked yet.
     pub fn new(config: &RegistryConfig) -> Result<Self, RegistryConfigError> {
-        let settings = SrSettings::new_builder(config.url.clone())
-            .set_timeout(config.timeout)
-            .no_proxy()
-            .build_with(reqwest::Client::builder().connect_timeout(config.timeout / 2))
-            .map_err(RegistryConfigError)?;
+        let client = config.client().map_err(RegistryConfigError::Authorities)?;
+        let mut builder = SrSettings::new_builder(config.url.clone());
+        builder.set_timeout(config.timeout).no_proxy();
+        if let Some(Credentials { username, password }) = &config.credentials {
+            builder.set_basic_authorization(username, Some(password));
+        }
+        let settings = builder.build_with(client).map_err(RegistryConfigError::Client)?;
         Ok(Self { settings, slots: Mutex::default() })
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use settings::{Settings, table};
 
+use crate::security::Security;
 use crate::topic::MAX_MESSAGE_BYTES;
 
 /// The largest `batch.size`: a tenth below what the topics take, since a batch that a broker finds
@@ -18,6 +19,8 @@ pub struct KafkaConfig {
     pub brokers: String,
     /// What the brokers' logs and quotas call this process.
     pub client_id: String,
+    /// How they are told who we are, and how we know them.
+    pub security: Security,
 }
 
 /// How records are produced.
@@ -53,7 +56,14 @@ impl KafkaConfig {
                 table::KAFKA_BROKERS.name
             ));
         }
-        Self { brokers, client_id: "millrace".to_owned() }
+        let security = Security::from_settings(settings);
+        Self { brokers, client_id: "millrace".to_owned(), security }
+    }
+
+    /// Brokers that are reached without TLS and ask for no name.
+    pub fn plaintext(brokers: impl Into<String>, client_id: impl Into<String>) -> Self {
+        let security = Security::default();
+        Self { brokers: brokers.into(), client_id: client_id.into(), security }
     }
 
     /// What every client is configured with: short waits, so that a dead broker is noticed and a
@@ -68,6 +78,7 @@ impl KafkaConfig {
             .set("socket.connection.setup.timeout.ms", "3000")
             .set("reconnect.backoff.ms", "50")
             .set("reconnect.backoff.max.ms", "500");
+        self.security.apply(&mut client);
         client
     }
 }

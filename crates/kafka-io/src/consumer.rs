@@ -22,13 +22,14 @@ use rdkafka::error::KafkaError;
 
 pub use feed::{Capacity, Delivery, Feed};
 
+use crate::config::KafkaConfig;
 use context::GroupContext;
 
 /// How a projection's records are read.
 #[derive(Debug, Clone)]
 pub struct ConsumerConfig {
-    /// Brokers to start from.
-    pub brokers: String,
+    /// The cluster.
+    pub kafka: KafkaConfig,
     /// The consumer group.
     pub group: String,
     /// The name of this client, for operators.
@@ -193,16 +194,12 @@ impl<T: Send + 'static> Consumer<T> {
 
 /// How many partitions the cluster gives a topic. Blocks for at most `patience`.
 pub fn partition_count(
-    brokers: &str,
+    kafka: &KafkaConfig,
     topic: &str,
     patience: Duration,
 ) -> Result<i32, PartitionCountError> {
     let unreachable = |source| PartitionCountError::Unreachable { topic: topic.to_owned(), source };
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", brokers)
-        .set("allow.auto.create.topics", "false")
-        .create()
-        .map_err(unreachable)?;
+    let consumer: BaseConsumer = kafka.client().create().map_err(unreachable)?;
     let metadata = consumer.fetch_metadata(Some(topic), patience).map_err(unreachable)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     match found.map(|found| (found.error(), found.partitions().len())) {
@@ -232,9 +229,8 @@ pub enum PartitionCountError {
 
 fn client_config(config: &ConsumerConfig) -> ClientConfig {
     let millis = |time: Duration| time.as_millis().to_string();
-    let mut client = ClientConfig::new();
+    let mut client = config.kafka.client();
     client
-        .set("bootstrap.servers", &config.brokers)
         .set("client.id", &config.client)
         .set("group.id", &config.group)
         .set("group.protocol", "classic")
@@ -246,7 +242,6 @@ fn client_config(config: &ConsumerConfig) -> ClientConfig {
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "error")
-        .set("allow.auto.create.topics", "false")
         .set("enable.partition.eof", "false")
         .set("check.crcs", "true")
         .set("fetch.min.bytes", config.fetch_min_bytes.to_string())
@@ -258,9 +253,7 @@ fn client_config(config: &ConsumerConfig) -> ClientConfig {
         .set("queued.max.messages.kbytes", "8192")
         // What a broker that hangs may hold up: a closing client waits for its last commit.
         .set("socket.timeout.ms", "4000")
-        .set("socket.keepalive.enable", "true")
         .set("socket.nagle.disable", "true")
-        .set("reconnect.backoff.ms", "50")
         .set("reconnect.backoff.max.ms", "1000")
         .set("topic.metadata.refresh.interval.ms", "30000")
         .set("statistics.interval.ms", "1000");

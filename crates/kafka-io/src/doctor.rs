@@ -415,8 +415,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_cluster_that_nobody_answers_for_is_unreachable_and_not_at_fault() {
-        let config =
-            KafkaConfig { brokers: "127.0.0.1:1".to_owned(), client_id: "test".to_owned() };
+        let config = KafkaConfig::plaintext("127.0.0.1:1", "test");
         let examined = examine(&config, &needs(), Duration::from_millis(200)).await;
         assert!(matches!(examined, Err(AdminError::Unreachable { .. })), "{examined:?}");
     }

@@ -6,8 +6,10 @@ pub mod consumer;
 pub mod doctor;
 pub mod header;
 pub mod ledger;
+pub mod probe;
 pub mod producer;
 pub mod record_reader;
+pub mod security;
 pub mod topic;
 
 mod client_log;

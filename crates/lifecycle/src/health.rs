@@ -7,6 +7,7 @@
 mod routes;
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -118,6 +119,20 @@ impl Health {
         let mut dead = self.0.dead.subscribe();
         // The sender lives in self: waiting cannot fail.
         let _ = dead.wait_for(|is_dead| *is_dead).await;
+    }
+
+    /// Ends the process if a probe of its start finds that something refuses it for a reason that
+    /// waiting does not mend, such as a wrong password: only other settings help, and whoever has just
+    /// set these should be told. What is away is no refusal.
+    pub async fn must_not_be_refused<E: Error + 'static>(
+        self,
+        probe: impl Future<Output = Result<(), E>> + Send,
+    ) {
+        if let Err(refused) = probe.await {
+            let error = &refused as &dyn Error;
+            tracing::error!(error, "the process is refused and ends");
+            self.0.dead.send_replace(true);
+        }
     }
 
     /// What is the case now.

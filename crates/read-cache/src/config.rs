@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use fred::types::config::Config;
-use settings::{Prefix, Settings, table};
+use fred::types::config::{Config, TlsConnector};
+use native_tls::Certificate;
+use settings::{Authorities, Prefix, Settings, table};
 
 use crate::key::Keys;
 
@@ -30,7 +31,7 @@ impl CacheConfig {
     /// Reads `REDIS_URL`, the time-outs and the deployment's prefix.
     pub fn from_settings(settings: &mut Settings) -> Self {
         let url = settings.text(&table::REDIS_URL);
-        let redis = parse(&url).unwrap_or_else(|| {
+        let mut redis = parse(&url).unwrap_or_else(|| {
             // Without the text: it may hold a password.
             settings.fault(format!(
                 "{} must be redis://[[user:]password@]host[:port][/database], or the same with \
@@ -39,6 +40,13 @@ impl CacheConfig {
             ));
             Config::default()
         });
+        if let Some(authorities) = Authorities::from_settings(settings).filter(|_| redis.uses_tls())
+        {
+            match believing(&authorities) {
+                Ok(connector) => redis.tls = Some(connector.into()),
+                Err(error) => settings.fault(format!("{}: {error}", table::TLS_CA_PATH.name)),
+            }
+        }
         Self {
             redis,
             keys: Keys::new(&Prefix::from_settings(settings)),
@@ -66,6 +74,16 @@ fn parse(url: &str) -> Option<Config> {
     // A process starts while Redis is away.
     config.fail_fast = false;
     Some(config)
+}
+
+/// A connector that believes these authorities and no others.
+fn believing(authorities: &Authorities) -> Result<TlsConnector, native_tls::Error> {
+    let mut connector = native_tls::TlsConnector::builder();
+    connector.disable_built_in_roots(true);
+    for certificate in authorities.certificates() {
+        connector.add_root_certificate(Certificate::from_pem(certificate.as_bytes())?);
+    }
+    connector.build().map(TlsConnector::from)
 }
 
 #[cfg(test)]

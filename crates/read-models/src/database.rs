@@ -1,10 +1,14 @@
 //! Where the read models live and on which terms a process may use them.
 
+mod probe;
+
 use std::str::FromStr;
 use std::time::Duration;
 
-use settings::{Prefix, Settings, table};
+use settings::{Authorities, Prefix, Settings, table};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+pub use probe::Refused;
 
 /// The Postgres schema of positions and read models.
 pub fn schema(prefix: &Prefix) -> String {
@@ -45,7 +49,10 @@ impl DatabaseConfig {
                 table::DATABASE_URL.name
             ));
         }
-        let connect = connect.unwrap_or_default();
+        let mut connect = connect.unwrap_or_default();
+        if let Some(authorities) = Authorities::from_settings(settings) {
+            connect = connect.ssl_root_cert_from_pem(authorities.pem().into());
+        }
         Self { connect, schema: schema(prefix) }
     }
 

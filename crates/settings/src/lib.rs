@@ -6,12 +6,14 @@
 
 pub mod table;
 
+mod authorities;
 mod markdown;
 mod prefix;
 mod reader;
 mod token_secret;
 mod url;
 
+pub use authorities::Authorities;
 pub use prefix::Prefix;
 pub use reader::{Effective, Settings, SettingsError};
 pub use token_secret::TokenSecret;

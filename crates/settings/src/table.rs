@@ -73,6 +73,31 @@ table! {
         name: "KAFKA_BROKERS", aliases: &["KAFKA_BOOTSTRAP_SERVERS"], default: Some("127.0.0.1:9092"),
         kind: Kind::Text, about: "the brokers to start from, `host:port` separated by commas",
     };
+    /// Security of the connections to the brokers.
+    KAFKA_SECURITY_PROTOCOL = Setting {
+        name: "MILLRACE_KAFKA_SECURITY_PROTOCOL", aliases: &["KAFKA_SECURITY_PROTOCOL"], default: Some("PLAINTEXT"),
+        kind: Kind::OneOf(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]),
+        about: "how the brokers are reached: `SSL` checks their certificates and host names, `SASL` sends name and password",
+    };
+    /// How name and password are sent.
+    KAFKA_SASL_MECHANISM = Setting {
+        name: "MILLRACE_KAFKA_SASL_MECHANISM", aliases: &["KAFKA_SASL_MECHANISM"], default: Some("PLAIN"),
+        kind: Kind::OneOf(&["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]),
+        about: "how name and password are sent to the brokers",
+    };
+    /// Our name.
+    KAFKA_SASL_USERNAME = Setting {
+        name: "MILLRACE_KAFKA_SASL_USERNAME", aliases: &["KAFKA_SASL_USERNAME", "KAFKA_API_KEY"], default: None,
+        kind: Kind::Text, about: "the name that the brokers know us by; needed by the `SASL` protocols",
+    };
+    /// Our password.
+    KAFKA_SASL_PASSWORD = Setting {
+        name: "MILLRACE_KAFKA_SASL_PASSWORD", aliases: &["KAFKA_SASL_PASSWORD", "KAFKA_API_SECRET"], default: None,
+        kind: Kind::Secret, about: "the password to that name",
+    };
+    /// Authorities.
+    TLS_CA_PATH = text("MILLRACE_TLS_CA_PATH", None,
+        "file of certificate authorities, PEM, that the certificates of brokers, registry, Postgres and Redis are checked against; those of the system when absent");
     /// Linger.
     PRODUCER_LINGER = millis("MILLRACE_PRODUCER_LINGER_MS", "1", 0, 1_000,
         "how long a record waits for others to share its batch to the broker");
@@ -100,10 +125,21 @@ table! {
     /// The registry.
     SCHEMA_REGISTRY_URL = url("SCHEMA_REGISTRY_URL", Some("http://127.0.0.1:8085/apis/ccompat/v7"),
         "the schema registry's Confluent REST API");
+    /// Our name at the registry.
+    SCHEMA_REGISTRY_USERNAME = Setting {
+        name: "MILLRACE_SCHEMA_REGISTRY_USERNAME", aliases: &["SCHEMA_REGISTRY_USERNAME", "SCHEMA_REGISTRY_API_KEY"],
+        default: None, kind: Kind::Text, about: "the name that the schema registry knows us by, if it asks for one",
+    };
+    /// Our password at the registry.
+    SCHEMA_REGISTRY_PASSWORD = Setting {
+        name: "MILLRACE_SCHEMA_REGISTRY_PASSWORD",
+        aliases: &["SCHEMA_REGISTRY_PASSWORD", "SCHEMA_REGISTRY_API_SECRET"],
+        default: None, kind: Kind::Secret, about: "the password to that name",
+    };
     /// The database that holds positions and read models.
     DATABASE_URL = Setting {
         name: "DATABASE_URL", aliases: &[], default: None, kind: Kind::Secret,
-        about: "the Postgres database, `postgres://user:password@host:port/database`",
+        about: "the Postgres database, `postgres://user:password@host:port/database`; `?sslmode=verify-full` reaches it over TLS and checks certificate and host name",
     };
     /// The cache.
     REDIS_URL = Setting {

@@ -36,7 +36,7 @@ impl Log {
             replication_factor: 1,
             config: settings.map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
         };
-        let config = KafkaConfig { brokers: self.brokers.clone(), client_id: "tests".to_owned() };
+        let config = KafkaConfig::plaintext(&self.brokers, "tests");
         // A deletion under way lets go of the name a little later.
         eventually("the topic is created", async || {
             admin::create_topics(&config, std::slice::from_ref(&plan), PATIENCE).await?;

@@ -10,6 +10,7 @@ use event_schema::schema::Schema;
 use kafka_io::topic::Topic;
 use settings::Prefix;
 use sqlx::PgPool;
+use xtask::deploy::Target;
 use xtask::stack::local_dir::LocalDir;
 
 use crate::oracle::stored_rows;
@@ -50,9 +51,7 @@ impl World {
         let dir = fresh_dir(&database)?;
         database::create(&stack, &database).await?;
         let owner = stack.database_url(database::OWNER, &database)?;
-        xtask::deploy::migrate(&owner, &prefix).await?;
-        xtask::deploy::topics(stack.brokers()?, &owner, &prefix).await?;
-        xtask::deploy::schemas(stack.registry_url()?, &owner, &prefix).await?;
+        Target::open(&owner, stack.brokers()?, stack.registry_url()?, &prefix)?.deploy().await?;
         let schema = read_models::database::schema(&prefix);
         let pool = database::pool(&stack, &database, &schema)?;
         let schema_id = written_schema_id(&pool).await?;

@@ -344,8 +344,8 @@ pub(super) async fn check_partitions(
     consumer: &ConsumerConfig,
     recorded: i32,
 ) -> Result<(), CheckError> {
-    let (brokers, topic) = (consumer.brokers.clone(), consumer.topic.clone());
-    let asked = move || partition_count(&brokers, &topic, Duration::from_secs(5));
+    let (kafka, topic) = (consumer.kafka.clone(), consumer.topic.clone());
+    let asked = move || partition_count(&kafka, &topic, Duration::from_secs(5));
     let counted = tokio::task::spawn_blocking(asked)
         .await
         .map_err(|error| CheckError::Unreachable(error.to_string()))?;

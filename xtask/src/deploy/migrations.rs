@@ -1,7 +1,5 @@
 //! The read models' tables.
 
-use std::str::FromStr;
-
 use anyhow::{Context, Result};
 use settings::Prefix;
 use sqlx::migrate::Migrator;
@@ -12,13 +10,13 @@ use super::grants;
 use crate::checkout;
 
 /// Brings the read models' schema of a deployment up to date, and gives the processes' roles their
-/// rights on it. `database_url` is the owner's.
+/// rights on it. `database` is the owner's.
 ///
 /// # Errors
 /// The database cannot be reached, or holds a migration that this checkout has not or has changed.
-pub async fn migrate(database_url: &str, prefix: &Prefix) -> Result<()> {
+pub async fn migrate(database: &PgConnectOptions, prefix: &Prefix) -> Result<()> {
     let schema = read_models::database::schema(prefix);
-    let mut owner = connect(database_url, &schema).await?;
+    let mut owner = connect(database, &schema).await?;
     sqlx::query(AssertSqlSafe(format!("CREATE SCHEMA IF NOT EXISTS {schema}")))
         .execute(&mut owner)
         .await
@@ -33,9 +31,9 @@ pub async fn migrate(database_url: &str, prefix: &Prefix) -> Result<()> {
 }
 
 /// A session in which unqualified names mean the deployment's schema.
-pub(super) async fn connect(database_url: &str, schema: &str) -> Result<PgConnection> {
-    PgConnectOptions::from_str(database_url)
-        .context("reading the database URL")?
+pub(super) async fn connect(database: &PgConnectOptions, schema: &str) -> Result<PgConnection> {
+    let session = database.clone();
+    session
         .application_name("deploy")
         .options([("search_path", schema)])
         .connect()

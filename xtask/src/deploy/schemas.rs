@@ -1,10 +1,12 @@
 //! The event schemas, in the registry and by id in the database.
 
 use anyhow::{Context, Result, bail};
+use event_schema::registry::RegistryConfig;
 use event_schema::schema::{Family, Schema};
 use kafka_io::topic::Topic;
 use read_models::deployment::RegisteredSchema;
 use settings::Prefix;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 
 use super::migrations::connect;
@@ -15,35 +17,23 @@ use super::registry::Registry;
 /// # Errors
 /// The registry or the database cannot be reached, the registry refuses a schema, or it gives a
 /// schema another id than the one under which records stand in the log.
-pub async fn schemas(registry_url: &str, database_url: &str, prefix: &Prefix) -> Result<()> {
-    let (url, prefix_of_topics) = (registry_url.to_owned(), prefix.clone());
-    let registered = tokio::task::spawn_blocking(move || register_all(&url, &prefix_of_topics))
-        .await
-        .context("registering the schemas")??;
-    let mut owner = connect(database_url, &read_models::database::schema(prefix)).await?;
-    for schema in &registered {
-        record(&mut owner, schema).await?;
+pub async fn schemas(
+    config: &RegistryConfig,
+    database: &PgConnectOptions,
+    prefix: &Prefix,
+) -> Result<()> {
+    let registry = Registry::new(config)?;
+    let mut owner = connect(database, &read_models::database::schema(prefix)).await?;
+    for schema in Schema::ALL {
+        let subject = schema.subject(&topic(schema.family()).name(prefix));
+        let schema_id = registry
+            .register(&subject, schema.text())
+            .await
+            .with_context(|| format!("registering version {} of {subject}", schema.version()))?;
+        let (record_name, version) = (schema.record_name().to_owned(), schema.version());
+        record(&mut owner, &RegisteredSchema { subject, record_name, version, schema_id }).await?;
     }
     owner.close().await.context("closing the connection")
-}
-
-fn register_all(registry_url: &str, prefix: &Prefix) -> Result<Vec<RegisteredSchema>> {
-    let registry = Registry::new(registry_url);
-    Schema::ALL
-        .iter()
-        .map(|schema| {
-            let subject = schema.subject(&topic(schema.family()).name(prefix));
-            let schema_id = registry.register(&subject, schema.text()).with_context(|| {
-                format!("registering version {} of {subject}", schema.version())
-            })?;
-            Ok(RegisteredSchema {
-                subject,
-                record_name: schema.record_name().to_owned(),
-                version: schema.version(),
-                schema_id,
-            })
-        })
-        .collect()
 }
 
 const fn topic(family: Family) -> Topic {

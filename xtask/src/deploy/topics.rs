@@ -7,6 +7,7 @@ use kafka_io::admin::{self, TopicPlan};
 use kafka_io::config::KafkaConfig;
 use kafka_io::topic::Topic;
 use settings::Prefix;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 
 use super::migrations::connect;
@@ -25,11 +26,14 @@ const DEADLINE: Duration = Duration::from_secs(20);
 /// # Errors
 /// Broker or database cannot be reached; or the cluster and the record contradict each other, which
 /// no deploy step can mend.
-pub async fn topics(brokers: &str, database_url: &str, prefix: &Prefix) -> Result<()> {
-    let kafka = KafkaConfig { brokers: brokers.to_owned(), client_id: "deploy".to_owned() };
+pub async fn topics(
+    kafka: &KafkaConfig,
+    database: &PgConnectOptions,
+    prefix: &Prefix,
+) -> Result<()> {
     let names: Vec<String> = Topic::ALL.iter().map(|topic| topic.name(prefix)).collect();
-    let cluster = admin::describe(&kafka, &names, DEADLINE).await.context("asking the brokers")?;
-    let mut owner = connect(database_url, &read_models::database::schema(prefix)).await?;
+    let cluster = admin::describe(kafka, &names, DEADLINE).await.context("asking the brokers")?;
+    let mut owner = connect(database, &read_models::database::schema(prefix)).await?;
 
     let mut plans = Vec::new();
     for (topic, name) in Topic::ALL.iter().zip(&names) {
@@ -40,7 +44,7 @@ pub async fn topics(brokers: &str, database_url: &str, prefix: &Prefix) -> Resul
         }
     }
     if !plans.is_empty() {
-        admin::create_topics(&kafka, &plans, DEADLINE).await.context("creating the topics")?;
+        admin::create_topics(kafka, &plans, DEADLINE).await.context("creating the topics")?;
     }
     for (topic, name) in Topic::ALL.iter().zip(&names) {
         record(&mut owner, name, topic.partitions()).await?;

@@ -139,7 +139,7 @@ async fn a_registry_that_is_down_is_transient() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", nobody.local_addr().unwrap());
     drop(nobody);
-    let registry = Registry::new(&RegistryConfig { url, timeout: Duration::from_secs(1) }).unwrap();
+    let registry = Registry::new(&RegistryConfig::open(&url)).unwrap();
     assert!(registry.fetch(7).await.unwrap_err().is_transient());
 }
 
@@ -154,11 +154,7 @@ async fn many_who_ask_at_once_share_one_question() {
 
 #[tokio::test]
 async fn failures_of_many_ids_do_not_pile_up() {
-    let registry = Registry::new(&RegistryConfig {
-        url: "http://127.0.0.1:1".to_owned(),
-        timeout: Duration::from_secs(1),
-    })
-    .unwrap();
+    let registry = Registry::new(&RegistryConfig::open("http://127.0.0.1:1")).unwrap();
     for id in 0..u32::try_from(FORGET_ABOVE).unwrap() {
         registry.slot(id);
     }
@@ -201,4 +197,23 @@ fn a_record_is_named_as_avro_names_it() {
     for text in ["", "\"string\"", "[]", "{", r#"{"type":"record"}"#] {
         assert_eq!(name(text, true), None, "{text}");
     }
+}
+
+#[test]
+fn a_name_without_its_password_is_a_fault() {
+    let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let ann = variable("MILLRACE_SCHEMA_REGISTRY_USERNAME", "ann");
+    let read = |variables: Vec<(String, String)>| {
+        let mut settings = Settings::new(variables);
+        let config = RegistryConfig::from_settings(&mut settings);
+        settings.finish(config)
+    };
+    let faults = read(vec![ann.clone()]).unwrap_err().0;
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].contains("MILLRACE_SCHEMA_REGISTRY_PASSWORD"), "{faults:?}");
+    // Confluent Cloud's own names of the two.
+    let key = variable("SCHEMA_REGISTRY_API_KEY", "ann");
+    let config = read(vec![key, variable("SCHEMA_REGISTRY_API_SECRET", "hunter2")]).unwrap();
+    assert_eq!(config.credentials.as_ref().unwrap().username, "ann");
+    assert!(!format!("{config:?}").contains("hunter2"));
 }

@@ -1,0 +1,124 @@
+//! A first question: whether the registry refuses us for a reason that waiting does not mend.
+
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use settings::table;
+
+use super::RegistryConfig;
+
+/// The registry refuses us.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// It asks for another name or password.
+    #[error(
+        "the schema registry refuses our name and password; check {} and {}",
+        table::SCHEMA_REGISTRY_USERNAME.name,
+        table::SCHEMA_REGISTRY_PASSWORD.name
+    )]
+    Credentials,
+    /// No connection over TLS comes about: its certificate has lapsed, is another host's or is signed
+    /// by nobody we believe; or it does not speak TLS.
+    #[error(
+        "no TLS with the schema registry; check {} and {}",
+        table::SCHEMA_REGISTRY_URL.name,
+        table::TLS_CA_PATH.name
+    )]
+    Tls(#[source] reqwest::Error),
+}
+
+impl RegistryConfig {
+    /// Asks once, for `within` at most. A registry that is away is no refusal: it may come back.
+    ///
+    /// # Errors
+    /// It refuses us for a reason that waiting does not mend.
+    pub async fn probe(&self, within: Duration) -> Result<(), Refused> {
+        // Settings that the client does not take are told by the client that does the work.
+        let Ok(client) = self.client().and_then(|client| client.no_proxy().build()) else {
+            return Ok(());
+        };
+        let request = client.get(format!("{}/schemas/types", self.url)).timeout(within);
+        match self.authorized(request).send().await.map(|answer| answer.status()) {
+            // Not 403: rights may be given to a name while we wait.
+            Ok(StatusCode::UNAUTHORIZED) => Err(Refused::Credentials),
+            Err(error) if is_tls(&error) => Err(Refused::Tls(error.without_url())),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Whether the cause of an error is TLS, which stands somewhere inside it.
+fn is_tls(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if error.is::<native_tls::Error>() || inner.is_some_and(|it| it.is::<native_tls::Error>()) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::super::Credentials;
+    use super::*;
+
+    const WITHIN: Duration = Duration::from_secs(5);
+
+    /// A registry that takes one request and answers it, if only one is known by name, by the name.
+    async fn registry_of(only: Option<&'static str>) -> RegistryConfig {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let config = RegistryConfig::open(&format!("http://{}", listener.local_addr().unwrap()));
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 4096];
+            let length = stream.read(&mut request).await.unwrap();
+            let request = String::from_utf8_lossy(&request[..length]).to_lowercase();
+            let is_known = only.is_none_or(|only| request.contains(&only.to_lowercase()));
+            let status = if is_known { "200 OK" } else { "401 Unauthorized" };
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\n[]");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        });
+        config
+    }
+
+    fn as_ann(config: RegistryConfig, password: &str) -> RegistryConfig {
+        let (username, password) = ("ann".to_owned(), password.to_owned());
+        RegistryConfig { credentials: Some(Credentials { username, password }), ..config }
+    }
+
+    /// `ann:hunter2`, as a request carries it.
+    const ANN: Option<&str> = Some("authorization: Basic YW5uOmh1bnRlcjI=");
+
+    #[tokio::test]
+    async fn a_wrong_password_is_refused_and_told_without_it() {
+        let refused = as_ann(registry_of(ANN).await, "hunter3").probe(WITHIN).await.unwrap_err();
+        assert!(matches!(refused, Refused::Credentials), "{refused:?}");
+        let told = format!("{refused} {refused:?}");
+        assert!(told.contains("MILLRACE_SCHEMA_REGISTRY_PASSWORD"), "{told}");
+        assert!(!told.contains("hunter3"), "{told}");
+        assert!(as_ann(registry_of(ANN).await, "hunter2").probe(WITHIN).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_registry_that_speaks_no_tls_is_refused() {
+        let mut config = registry_of(None).await;
+        config.url = config.url.replace("http://", "https://");
+        let refused = config.probe(WITHIN).await.unwrap_err();
+        assert!(matches!(refused, Refused::Tls(_)), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn a_registry_that_is_away_is_no_refusal() {
+        for url in ["http://127.0.0.1:1", "https://127.0.0.1:1"] {
+            assert!(RegistryConfig::open(url).probe(WITHIN).await.is_ok());
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! What is asked once at the start: whether brokers, registry, database or cache refuse these
+//! settings.
+
+use std::time::Duration;
+
+use lifecycle::Health;
+
+use crate::runner::RunnerConfig;
+
+/// Longest time for an answer.
+const WITHIN: Duration = Duration::from_secs(10);
+
+/// Ends the process if one of them does. The projections of a process share their settings, so that
+/// those of one are asked with.
+pub(crate) fn spawn(config: &RunnerConfig, health: &Health) {
+    let RunnerConfig { consumer, database, registry, cache, .. } = config.clone();
+    let kafka = consumer.kafka;
+    let brokers = async move { kafka_io::probe::probe(&kafka, WITHIN).await };
+    tokio::spawn(health.clone().must_not_be_refused(brokers));
+    let registry = async move { registry.probe(WITHIN).await };
+    tokio::spawn(health.clone().must_not_be_refused(registry));
+    let database = async move { database.probe(WITHIN).await };
+    tokio::spawn(health.clone().must_not_be_refused(database));
+    if let Some(cache) = cache {
+        let cache = async move { cache.probe(WITHIN).await };
+        tokio::spawn(health.clone().must_not_be_refused(cache));
+    }
+}
