@@ -33,6 +33,7 @@ logs: $(XTASK) ## Follows the logs; P=projector for one process
 	@$(XTASK) logs --follow $(P)
 
 test: tools ## All gates and all tests, on a stack of their own beside a running one
+	@deploy/local/install.sh podman:podman crun:crun
 	@cargo build --quiet --locked --workspace --all-targets
 	@$(CARGO_TARGET_DIR)/debug/xtask test
 

@@ -32,6 +32,8 @@ fn run(checkout: &Path, program: &str, arguments: &[&OsStr]) -> Result<()> {
 mod tests {
     use super::*;
     use crate::checkout;
+    use crate::stack::local_dir::LocalDir;
+    use crate::stack::parts::Parts;
 
     #[test]
     fn each_check_finds_the_faults_that_it_is_for() {
@@ -50,5 +52,13 @@ mod tests {
         let binaries = test.ancestors().nth(2).unwrap().as_os_str();
         let arguments = [OsStr::new("--binaries"), binaries];
         run(&checkout::find().unwrap(), "images.py", &arguments).unwrap();
+    }
+
+    #[test]
+    fn roles_for_containers_are_those_of_the_local_stack() {
+        let local = LocalDir::find(Path::new(".local")).unwrap();
+        let postgres = Parts::fetch(&local).unwrap().postgres("");
+        let arguments = [OsStr::new("--postgres"), postgres.as_os_str()];
+        run(&local.checkout, "roles.py", &arguments).unwrap();
     }
 }
