@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 pub use announcer::Announcer;
-pub(crate) use announcer::{Announced, Touched};
+pub(crate) use announcer::{Announced, Touched, generation_of};
 use holdings::{Access, Holdings};
 use occurrence::{BatchEnded, RedisFound, RedisLost};
 
@@ -36,7 +36,7 @@ pub(crate) struct Cache {
     /// `None` where the cache is switched off.
     announcer: Option<Arc<Announcer>>,
     holdings: Mutex<Holdings>,
-    /// A partition was taken: its bodies are to be trusted soon.
+    /// A partition was taken, or its home is another one: its bodies are to be trusted soon.
     taken: Notify,
 }
 
@@ -105,8 +105,19 @@ impl Cache {
         Some((self.announcer.as_deref()?, self.noun?))
     }
 
-    /// Redis did not take an announcement: batches go without it from now on.
-    pub(crate) fn lost(&self, error: &CallError) {
+    /// Redis did not take the announcement of a batch of these partitions. Where it is not the Redis
+    /// that readers trust, it is agreed upon anew before they commit; else batches go without it from
+    /// now on.
+    pub(crate) fn not_told(&self, partitions: &[i32], error: &CallError) {
+        if *error == CallError::Elsewhere {
+            self.holdings.lock().found_elsewhere(partitions);
+            self.taken.notify_one();
+        } else {
+            self.lost(error);
+        }
+    }
+
+    fn lost(&self, error: &CallError) {
         if self.holdings.lock().lost(Instant::now()) {
             RedisLost { projection: self.projection, error }.emit();
         }

@@ -138,6 +138,7 @@ impl Cache {
             let mut was_asked = true;
             loop {
                 tick.tick().await;
+                reader.look().await;
                 let is_asked = reader.is_connected() && reader.breaker() == BreakerState::Closed;
                 Metric::QueryApiCacheReachable.gauge(&[]).set(f64::from(u8::from(is_asked)));
                 match (was_asked, is_asked) {

@@ -26,7 +26,13 @@ use crate::reader::Lease;
 
 /// What is being loaded.
 pub(crate) struct Flights<T> {
-    by_key: Mutex<HashMap<CacheKey, Arc<Flight<T>>>>,
+    by_key: Mutex<HashMap<CacheKey, Boarding<T>>>,
+}
+
+/// A flight with the number of its seats: without any it is over.
+struct Boarding<T> {
+    flight: Arc<Flight<T>>,
+    seats: usize,
 }
 
 struct Flight<T> {
@@ -72,10 +78,12 @@ impl<T: Clone> Flights<T> {
     /// Asks for what is at a key.
     pub(crate) fn join<'a>(&'a self, key: &'a CacheKey) -> Seat<'a, T> {
         let mut by_key = self.by_key.lock();
-        let flight = match by_key.get(key) {
-            Some(flight) => flight.clone(),
-            None => by_key.entry(key.clone()).or_insert_with(Flight::new).clone(),
+        let boarding = match by_key.get_mut(key) {
+            Some(boarding) => boarding,
+            None => by_key.entry(key.clone()).or_insert_with(Boarding::empty),
         };
+        boarding.seats += 1;
+        let flight = boarding.flight.clone();
         let ticket = flight.tickets.fetch_add(1, Ordering::AcqRel) + 1;
         Seat { flights: self, key, flight, ticket }
     }
@@ -83,6 +91,12 @@ impl<T: Clone> Flights<T> {
     /// Keys that are being loaded.
     pub(crate) fn len(&self) -> usize {
         self.by_key.lock().len()
+    }
+}
+
+impl<T> Boarding<T> {
+    fn empty() -> Self {
+        Self { flight: Flight::new(), seats: 0 }
     }
 }
 
@@ -146,8 +160,9 @@ impl<T> Lead<'_, T> {
 impl<T> Drop for Seat<'_, T> {
     fn drop(&mut self) {
         let mut by_key = self.flights.by_key.lock();
-        // The map's and ours: clones are made under the map's lock only.
-        if Arc::strong_count(&self.flight) == 2 {
+        let Some(boarding) = by_key.get_mut(self.key) else { return };
+        boarding.seats -= 1;
+        if boarding.seats == 0 {
             by_key.remove(self.key);
         }
     }

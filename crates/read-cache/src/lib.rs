@@ -65,7 +65,7 @@ pub use redis::CallError;
 pub use tombstones::Tombstones;
 pub use trust_clock::{TrustClock, WithoutRedis};
 pub use value::{BatchId, Body, CacheGeneration, LeaseId, State};
-pub use writer::{IdentityChanges, RenewError, Renewed, Trust, Writer};
+pub use writer::{Cover, IdentityChanges, RenewError, Renewed, Trust, Writer};
 
 /// A step at which a test can end or delay the process, in an async function. Without the feature
 /// `failpoints`, which no release has, it is no code at all.

@@ -114,6 +114,14 @@ impl Reader {
         self.asking.is_connected()
     }
 
+    /// Asks Redis again whether it is a primary: one can be made a replica under its connections. To
+    /// be called every second.
+    pub async fn look(&self) {
+        if self.asking.redis.is_connected() {
+            let _ = self.asking.ask(self.asking.redis.sample()).await;
+        }
+    }
+
     /// Whether Redis is asked.
     pub fn breaker(&self) -> BreakerState {
         self.asking.breaker.lock().state()
@@ -134,7 +142,8 @@ impl Reader {
     }
 
     /// Reads a key: together with others that are read at the same time, in a call that is sent
-    /// after this was called. Waits for two calls at most.
+    /// after this was called. Waits for the call under way and its own, and for one more for each 128
+    /// reads that are before it.
     pub async fn read(&self, key: &CacheKey, trust: &TrustKey) -> Read {
         let texts = self.gather.read(key, trust).await;
         let read = texts.map_or(Read::Miss(Forward::Bypass), |[body, trust]| judge(body, trust));
@@ -224,6 +233,11 @@ impl Asking {
             Ok(answer) => {
                 breaker.succeeded();
                 Some(answer)
+            }
+            // It answers in time, if only that it does not: that it is full, say.
+            Err(CallError::Refused { .. }) => {
+                breaker.succeeded();
+                None
             }
             Err(_) => {
                 breaker.failed(Instant::now());

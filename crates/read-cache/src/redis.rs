@@ -49,6 +49,10 @@ pub enum CallError {
         /// The error's first word, such as `OOM`, `READONLY`, `LOADING`.
         code: String,
     },
+    /// It is another Redis than the one that the cache generation was agreed with, or it was emptied
+    /// since: nothing was done. [`crate::Writer::settle`] agrees with this one.
+    #[error("Redis is another one than before, or was emptied")]
+    Elsewhere,
     /// It was executed, and the answer is not one that we understand.
     #[error("Redis answers what was not asked")]
     Unexpected,

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::iter;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -14,7 +14,7 @@ use crate::home::{Home, Identity};
 use crate::key::{CacheKey, TrustKey};
 use crate::redis::{CallError, Redis, Sample};
 use crate::script::Script;
-use crate::times::{TOMBSTONE, TRUST};
+use crate::times::{REPLAY_TOMBSTONE, TOMBSTONE, TRUST};
 use crate::tombstones::{Tombstone, Tombstones};
 use crate::value::{BatchId, Body, CacheGeneration};
 
@@ -30,7 +30,7 @@ pub struct Trust {
 }
 
 impl Trust {
-    fn arguments(&self) -> [Bytes; 4] {
+    fn at(&self) -> [Bytes; 3] {
         let home = self.home.clone();
         let Home { identity: Identity { run_id, replication_id }, mark } =
             home.unwrap_or_else(|| {
@@ -38,7 +38,47 @@ impl Trust {
                 let identity = Identity { run_id: String::new(), replication_id: String::new() };
                 Home { identity, mark: String::new() }
             });
-        [millis(self.generation), run_id.into(), replication_id.into(), mark.into()]
+        [run_id.into(), replication_id.into(), mark.into()]
+    }
+
+    fn arguments(&self) -> impl Iterator<Item = Bytes> {
+        iter::once(millis(self.generation)).chain(self.at())
+    }
+}
+
+/// What a batch covers before its commit, in the Redis that readers of its partitions trust.
+#[derive(Debug, Clone)]
+pub enum Cover {
+    /// A lane: the windows of the partitions whose positions the transaction has locked, so that
+    /// nobody else commits in them. Every key has to lie in one of them. No lease is given there, so
+    /// that only keys that hold something need a tombstone. Without any Redis is not asked.
+    Windows(Vec<Trust>),
+    /// A replay, which may share the partition with others of its kind and so has no window: each key
+    /// gets a tombstone, for [`REPLAY_TOMBSTONE`]. It cannot end the trust in its partition, however
+    /// long Postgres takes for its commit.
+    Replay(Trust),
+}
+
+impl Cover {
+    fn partitions(&self) -> &[Trust] {
+        match self {
+            Self::Windows(partitions) => partitions,
+            Self::Replay(partition) => std::slice::from_ref(partition),
+        }
+    }
+
+    fn windows(&self) -> Vec<TrustKey> {
+        match self {
+            Self::Windows(partitions) => partitions.iter().map(|trust| trust.key.clone()).collect(),
+            Self::Replay(_) => Vec::new(),
+        }
+    }
+
+    fn life(&self) -> Duration {
+        match self {
+            Self::Windows(_) => TOMBSTONE,
+            Self::Replay(_) => REPLAY_TOMBSTONE,
+        }
     }
 }
 
@@ -100,33 +140,37 @@ impl Writer {
     /// before is there any more, and none can come until the batch's tombstones and windows end.
     /// Tells which keys held a body.
     ///
-    /// `windows` are the partitions whose positions the transaction has locked, so that nobody else
-    /// commits in their windows; every key has to lie in one of them. No lease is given there, so that
-    /// only keys that hold something need a tombstone. Without any, each key gets one: for a replay,
-    /// which locks no position. Without windows and keys Redis is not asked.
-    ///
     /// To be called when the transaction holds the locks of all the keys' rows, so that of two
     /// batches with a key in common the second sets its tombstone after the first has committed. The
     /// commit has to end within [`crate::times::LONGEST_TRANSACTION`] of the call.
     ///
     /// # Errors
-    /// Some tombstones and windows may have been set, or may yet be. They lapse. Another attempt is
-    /// another batch: it could not tell a late tombstone of the first one from its own.
+    /// [`CallError::Elsewhere`] where readers trust another Redis than this: nothing was set. After any
+    /// other, some tombstones and windows may have been set, or may yet be. They lapse. Another attempt
+    /// is another batch: it could not tell a late tombstone of the first one from its own.
     pub async fn before_commit(
         &self,
-        windows: Vec<TrustKey>,
+        cover: Cover,
         keys: Vec<CacheKey>,
     ) -> Result<Tombstones, CallError> {
         let batch = BatchId::unique();
-        let every = u8::from(windows.is_empty());
+        let (partitions, windows) = (cover.partitions(), cover.windows());
+        let marks: Vec<String> = partitions.iter().map(|t| t.key.mark().to_owned()).collect();
+        let every = u8::from(matches!(cover, Cover::Replay(_)));
         let mut lapses = HashMap::new();
         // The first call sets the windows: else a lease could be given at a key that was found absent.
         let calls = with_windows(window_names(&windows), keys.chunks(CHUNK_KEYS));
-        for (number, (mut names, chunk)) in calls.enumerate() {
-            let counts = [millis(TOMBSTONE.as_millis()), millis(names.len()), millis(every)];
-            let arguments = iter::once(batch.text().into()).chain(counts).collect();
-            names.extend(chunk.iter().map(|key| key.as_str().to_owned()));
+        for (number, (windows, chunk)) in calls.enumerate() {
+            let counts = [marks.len(), windows.len()].map(millis);
+            let mut arguments = vec![batch.text().into(), millis(cover.life().as_millis())];
+            arguments.extend(counts.into_iter().chain([millis(every)]));
+            arguments.extend(partitions.iter().flat_map(Trust::at));
+            let names = chunk.iter().map(|key| key.as_str().to_owned());
+            let names = marks.iter().cloned().chain(windows).chain(names).collect();
             let set: Vec<i64> = self.redis.run(Script::BEFORE_COMMIT, names, arguments).await?;
+            if set == [-1] {
+                return Err(CallError::Elsewhere);
+            }
             for pair in set.chunks(2) {
                 let &[place, until] = pair else { return Err(CallError::Unexpected) };
                 let place = usize::try_from(place).ok().and_then(|place| place.checked_sub(1));

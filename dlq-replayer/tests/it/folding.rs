@@ -131,3 +131,39 @@ async fn a_discarded_letter_is_not_replayed() {
     assert_eq!(desk.state(letter).await, "discarded");
     assert_eq!(version(&desk, "dev-1").await, None);
 }
+
+async fn say_of_the_cache(desk: &Desk, home: &str) {
+    sqlx::query(
+        "INSERT INTO positions (projection, generation, topic, epoch, partition, cache_home)
+         VALUES ('resource', 1, 'events-input', 1, 3, replace($1, 'NOW', now_ms()::text))
+         ON CONFLICT (projection, generation, topic, epoch, partition)
+         DO UPDATE SET cache_home = excluded.cache_home",
+    )
+    .bind(home)
+    .execute(desk.pool())
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_view_whose_readers_trust_another_redis_is_left_as_it_is() {
+    let desk = Desk::start("fold-elsewhere").await;
+    let letter = desk.given_foldable("dev-1", 7).await;
+    let id = letter.to_string();
+    for (home, why) in [
+        ("run replication mark", "another Redis than the projector's"),
+        ("off NOW", "switched off a moment ago"),
+    ] {
+        say_of_the_cache(&desk, home).await;
+        let answer = desk.calls(&["replay", &id, "--yes"]).await;
+        assert_eq!(answer.exit, Exit::Unreachable, "{answer:?}");
+        assert!(answer.err.contains(why), "{}", answer.err);
+        assert_eq!(desk.state(letter).await, "parked");
+        assert_eq!(version(&desk, "dev-1").await, None);
+    }
+    // Nobody has trusted any for long.
+    say_of_the_cache(&desk, "off 1000").await;
+    let answer = desk.calls(&["replay", &id, "--yes"]).await;
+    assert_eq!(answer.exit, Exit::Done, "{answer:?}");
+    assert_eq!(desk.state(letter).await, "applied");
+}

@@ -5,15 +5,25 @@ use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use read_cache::{
-    Body, CacheConfig, CacheGeneration, CacheKey, CallError, Keys, Tombstones, TrustKey, Writer,
+    Body, CacheConfig, CacheGeneration, CacheKey, CallError, Cover, Keys, Tombstones, Trust,
+    TrustKey, Writer,
 };
 use read_models::cached::CachedRow;
+use tokio::time::timeout;
 
 /// Bodies that one batch puts in the place of old ones, at most; what is more goes cold.
 const BODIES_AT_ONCE: usize = 1_000;
 
 /// How often it is looked whether the first connection stands.
 const LOOK: Duration = Duration::from_millis(5);
+
+/// Longest announcement: what of a transaction's time it may take.
+const ANNOUNCEMENT: Duration = Duration::from_secs(2);
+
+/// A cache generation as it stands in Postgres.
+pub(crate) fn generation_of(number: i64) -> CacheGeneration {
+    CacheGeneration(number.unsigned_abs())
+}
 
 /// Streams that a batch changes, with their partitions.
 pub(crate) type Touched<'a> = HashMap<&'a str, i32, RandomState>;
@@ -55,22 +65,39 @@ impl Announcer {
         self.keys.trust(projection, partition)
     }
 
+    /// What Postgres says beside a position: its cache generation, and with which Redis that was
+    /// agreed.
+    pub(crate) fn trust(
+        &self,
+        projection: &str,
+        partition: i32,
+        cache_generation: i64,
+        cache_home: Option<&str>,
+    ) -> Trust {
+        Trust {
+            key: self.trust_key(projection, partition),
+            generation: generation_of(cache_generation),
+            // A text that is none is no home.
+            home: cache_home.and_then(|home| home.parse().ok()),
+        }
+    }
+
     /// Takes old bodies of these streams away before the commit. The transaction holds the locks of
-    /// their rows, and those of the positions of `partitions`; none for a replay.
+    /// their rows.
     ///
     /// # Errors
     /// Nothing may be committed on the strength of it.
     pub(crate) async fn announce(
         &self,
-        (projection, noun): (&str, &str),
-        partitions: &[i32],
+        noun: &str,
+        cover: Cover,
         touched: &Touched<'_>,
     ) -> Result<Announced, CallError> {
-        let windows: Vec<TrustKey> =
-            partitions.iter().map(|partition| self.trust_key(projection, *partition)).collect();
         let keys = touched.keys().map(|stream_id| self.keys.of(noun, stream_id)).collect();
         // Boxed: the client's futures are deeper than compilers like.
-        let tombstones = Box::pin(self.writer.before_commit(windows, keys)).await?;
+        let told = Box::pin(self.writer.before_commit(cover, keys));
+        // Each call ends in time; many slow ones together could outlast the transaction.
+        let tombstones = timeout(ANNOUNCEMENT, told).await.map_err(|_| CallError::Unknown)??;
         Ok(Announced { tombstones, bodies: HashMap::new() })
     }
 

@@ -14,6 +14,9 @@ const LONGEST_HOLD_OFF: Duration = Duration::from_secs(30);
 /// A Redis that was reached for so long is lost for a new reason.
 const A_GOOD_WHILE: Duration = Duration::from_secs(60);
 
+/// How soon a batch asks again whose Redis is being agreed upon.
+const AGREEING: Duration = Duration::from_millis(10);
+
 /// How a batch may commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
@@ -43,6 +46,8 @@ enum Link {
 struct Held {
     assignment: Uuid,
     clock: TrustClock,
+    /// Readers trust another Redis than the one that is reached, until the two are agreed upon anew.
+    is_elsewhere: bool,
 }
 
 /// The partitions that are ours, with the account of who may trust their bodies.
@@ -54,21 +59,23 @@ pub(super) struct Holdings {
     losses: u32,
     /// Unannounced commits under way: no trust is renewed before they are over.
     unannounced: usize,
+    /// Redis is reached again, and renewals still rest because of them.
+    is_resting: bool,
 }
 
 impl Holdings {
     pub(super) fn new(is_on: bool, now: Instant) -> Self {
         let link = if is_on { Link::Up { since: now } } else { Link::Off };
-        Self { held: BTreeMap::new(), link, losses: 0, unannounced: 0 }
+        Self { held: BTreeMap::new(), link, losses: 0, unannounced: 0, is_resting: false }
     }
 
     /// A partition is ours since before `now`.
     pub(super) fn took(&mut self, partition: i32, assignment: Uuid, now: Instant) {
         let mut clock = TrustClock::owner_since(now);
-        if !self.is_up() {
+        if !self.is_up() || self.is_resting {
             clock.stop();
         }
-        self.held.insert(partition, Held { assignment, clock });
+        self.held.insert(partition, Held { assignment, clock, is_elsewhere: false });
     }
 
     /// An assignment is over; one that followed it is not touched.
@@ -81,7 +88,11 @@ impl Holdings {
     /// How a batch of these partitions may commit. An unannounced one is to be [ended](Self::ended).
     pub(super) fn access(&mut self, partitions: &[i32], now: Instant, look: Duration) -> Access {
         if self.is_up() {
-            return Access::Announced;
+            let mut held = partitions.iter().filter_map(|partition| self.held.get(partition));
+            return match held.any(|held| held.is_elsewhere) {
+                true => Access::Wait { until: now + AGREEING },
+                false => Access::Announced,
+            };
         }
         let mut until = None;
         for partition in partitions {
@@ -106,6 +117,33 @@ impl Holdings {
     /// An unannounced commit is over, or its partitions were given up.
     pub(super) fn ended(&mut self) {
         self.unannounced = self.unannounced.saturating_sub(1);
+        if self.is_resting && self.unannounced == 0 {
+            self.resume();
+        }
+    }
+
+    /// Readers of these partitions trust another Redis: nothing is announced in this one before it is
+    /// [agreed](Self::agreed) upon.
+    pub(super) fn found_elsewhere(&mut self, partitions: &[i32]) {
+        for partition in partitions {
+            if let Some(held) = self.held.get_mut(partition) {
+                held.is_elsewhere = true;
+            }
+        }
+    }
+
+    /// The Redis that is reached is the one that readers of all partitions trust, as far as is known.
+    pub(super) fn agreed(&mut self) {
+        for held in self.held.values_mut() {
+            held.is_elsewhere = false;
+        }
+    }
+
+    fn resume(&mut self) {
+        self.is_resting = false;
+        for held in self.held.values_mut() {
+            held.clock.resume();
+        }
     }
 
     /// A call failed: renewals stop. Returns whether this is news.
@@ -117,6 +155,7 @@ impl Holdings {
         let hold_off = HOLD_OFF.saturating_mul(1 << self.losses.min(8)).min(LONGEST_HOLD_OFF);
         self.losses += 1;
         self.link = Link::Lost { look_at: now + hold_off };
+        self.is_resting = false;
         for held in self.held.values_mut() {
             held.clock.stop();
         }
@@ -128,15 +167,16 @@ impl Holdings {
         matches!(self.link, Link::Lost { look_at } if look_at <= now)
     }
 
-    /// Redis has answered. Renewals go on, unless a commit is under way that counts on their rest.
+    /// Redis has answered. Batches are announced from now on; renewals go on once no commit is under
+    /// way any more that counts on their rest. Returns whether this is news.
     pub(super) fn found(&mut self, now: Instant) -> bool {
-        let is_lost = matches!(self.link, Link::Lost { .. });
-        if !is_lost || self.unannounced > 0 {
+        if !matches!(self.link, Link::Lost { .. }) {
             return false;
         }
         self.link = Link::Up { since: now };
-        for held in self.held.values_mut() {
-            held.clock.resume();
+        self.is_resting = self.unannounced > 0;
+        if !self.is_resting {
+            self.resume();
         }
         true
     }
@@ -225,11 +265,28 @@ mod tests {
         let mut holdings = one(now);
         holdings.lost(now);
         assert_eq!(holdings.access(&[0], now + LAPSED, LOOK), Access::Unannounced);
-        assert!(!holdings.found(now + LAPSED));
-        assert!(holdings.renewable().is_empty());
-        holdings.ended();
         assert!(holdings.found(now + LAPSED));
-        assert_eq!(holdings.renewable(), [Uuid::from_u128(1)]);
+        assert!(holdings.renewable().is_empty());
+        // A partition that comes meanwhile rests as well; batches are announced, trusted or not.
+        holdings.took(1, Uuid::from_u128(2), now + LAPSED);
+        assert!(holdings.renewable().is_empty());
+        assert_eq!(holdings.access(&[1], now + LAPSED, LOOK), Access::Announced);
+        holdings.ended();
+        assert_eq!(holdings.renewable(), [1, 2].map(Uuid::from_u128));
+    }
+
+    #[test]
+    fn nothing_is_announced_in_a_redis_that_is_not_agreed_upon() {
+        let now = Instant::now();
+        let mut holdings = one(now);
+        holdings.took(1, Uuid::from_u128(2), now);
+        holdings.found_elsewhere(&[0]);
+        assert_eq!(holdings.access(&[0, 1], now, LOOK), Access::Wait { until: now + AGREEING });
+        assert_eq!(holdings.access(&[1], now, LOOK), Access::Announced);
+        // It is renewed all the same: by that it is noticed and agreed upon.
+        assert_eq!(holdings.renewable().len(), 2);
+        holdings.agreed();
+        assert_eq!(holdings.access(&[0], now, LOOK), Access::Announced);
     }
 
     #[test]

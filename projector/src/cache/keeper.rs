@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use read_cache::times::RENEWAL;
-use read_cache::{CacheGeneration, CallError, RenewError, Renewed, Trust, TrustKey, failpoint};
+use read_cache::{CallError, RenewError, Renewed, TrustKey, failpoint};
 use read_models::database::{DatabaseConfig, SessionLimits};
 use sqlx::PgPool;
 use tokio::time::{MissedTickBehavior, interval};
@@ -20,8 +20,9 @@ use crate::runner::Scope;
 /// Longest confirmation: a renewal that took longer would be of little use.
 const CONFIRMATION: Duration = Duration::from_millis(1_000);
 
-/// Longest wait for the batch under way when a cache generation is raised.
-const RAISE: Duration = Duration::from_secs(8);
+/// Longest wait for the batch under way when a cache generation is raised: nothing is renewed
+/// meanwhile. Batches hardly ever take longer, and the next round tries again.
+const RAISE: Duration = Duration::from_secs(2);
 
 /// Renewals that Redis may leave unanswered before batches stop counting on it.
 const FAILURES: u32 = 2;
@@ -107,10 +108,12 @@ impl Round<'_> {
         }
         let elsewhere = self.renew().await?;
         if elsewhere.is_empty() {
+            self.cache.holdings.lock().agreed();
             return Ok(());
         }
         self.settle(&elsewhere).await?;
         failpoint!("trust/raised");
+        self.cache.holdings.lock().agreed();
         // They need not stay cold until the next round.
         self.renew().await.map(drop)
     }
@@ -132,11 +135,14 @@ impl Round<'_> {
                 let ours = ours.into_iter().filter(|ours| {
                     holdings.renewal_begins(ours.partition, ours.assignment, sampled)
                 });
-                let trusts = ours.map(|ours| {
-                    let trust = self.trust(&ours);
-                    partitions.insert(trust.key.clone(), ours.partition);
-                    trust
-                });
+                let trusts =
+                    ours.map(|Ours { partition, cache_generation, cache_home, .. }| {
+                        let (projection, home) = (self.scope.projection, cache_home.as_deref());
+                        let trust =
+                            self.announcer.trust(projection, partition, cache_generation, home);
+                        partitions.insert(trust.key.clone(), partition);
+                        trust
+                    });
                 Ok::<_, sqlx::Error>(trusts.collect())
             })
             .await;
@@ -145,15 +151,6 @@ impl Round<'_> {
             RenewError::Call(error) => RoundError::Redis(error),
         })?;
         Ok(elsewhere.iter().filter_map(|key| partitions.get(key).copied()).collect())
-    }
-
-    fn trust(&self, ours: &Ours) -> Trust {
-        Trust {
-            key: self.announcer.trust_key(self.scope.projection, ours.partition),
-            generation: CacheGeneration(ours.cache_generation.unsigned_abs()),
-            // A text that is none is no home.
-            home: ours.cache_home.as_deref().and_then(|home| home.parse().ok()),
-        }
     }
 
     /// Which of the assignments still stand. Waits while the generation is being switched: what it
@@ -186,16 +183,18 @@ impl Round<'_> {
         let home = home.to_string();
         failpoint!("trust/marked");
         let assignments = self.cache.holdings.lock().renewable();
-        let mut raised = Vec::with_capacity(partitions.len());
-        // One at a time: a statement for all would lock them in an order of its own.
+        let (mut raised, mut failed) = (Vec::with_capacity(partitions.len()), None);
+        // One at a time: a statement for all would lock them in an order of its own, and one that
+        // cannot be raised must not keep the others cold.
         for partition in partitions {
-            let raise = self.raise(*partition, &assignments, &home).await;
-            if raise.map_err(RoundError::Postgres)? {
-                raised.push(*partition);
+            match self.raise(*partition, &assignments, &home).await {
+                Ok(true) => raised.push(*partition),
+                Ok(false) => {}
+                Err(error) => failed = Some(error),
             }
         }
         Resettled { projection: self.scope.projection, partitions: &raised }.emit();
-        Ok(())
+        failed.map_or(Ok(()), |error| Err(RoundError::Postgres(error)))
     }
 
     async fn raise(
@@ -209,7 +208,8 @@ impl Round<'_> {
                  SELECT FROM generations
                  WHERE projection = $1 AND generation = $2 AND state = 'active' FOR SHARE
              )
-             UPDATE positions SET cache_generation = cache_generation + 1, cache_home = $7
+             UPDATE positions
+             SET cache_generation = next_cache_generation(cache_generation), cache_home = $7
              WHERE projection = $1 AND generation = $2 AND topic = $3 AND epoch = $4
                AND partition = $5 AND assignment = ANY($6) AND EXISTS (SELECT FROM standing)",
         )

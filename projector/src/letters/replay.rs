@@ -143,13 +143,15 @@ impl<P: Projection> Replay<'_, P> {
             .filter(|place| place.projection == P::NAME)
             .ok_or(ReplayError::Unknown(letter))?;
         self.learn(&mut *connection, &place).await?;
-        // What it tells the cache lapses: the server ends it before.
-        let begin =
-            format!("BEGIN; SET LOCAL transaction_timeout = {}", LONGEST_TRANSACTION.as_millis());
-        connection
-            .execute(sqlx::AssertSqlSafe(begin))
-            .await
-            .map_err(failed("beginning a replay"))?;
+        // What it tells the cache lapses: the server ends it before. Of the session, since a time-out
+        // that is set inside a transaction does not hold for it.
+        let limit = format!("SET transaction_timeout = {}", LONGEST_TRANSACTION.as_millis());
+        for statement in [limit.as_str(), "BEGIN"] {
+            connection
+                .execute(sqlx::AssertSqlSafe(statement))
+                .await
+                .map_err(failed("beginning a replay"))?;
+        }
         let replayed = AssertUnwindSafe(self.within(&mut *connection, &place, by, mode))
             .catch_unwind()
             .await
@@ -202,7 +204,7 @@ impl<P: Projection> Replay<'_, P> {
         mode: Mode,
     ) -> Result<(Report, Option<Announced>), ReplayError> {
         let scope = place.scope(P::NAME);
-        let cache_generation = self.hold_cache_generation(&mut *connection, &scope, place).await?;
+        let held = self.hold_trust(&mut *connection, &scope, place).await?;
         let letters = letter::lock(&mut *connection, &scope, place, P::ORDER)
             .await
             .map_err(failed("locking letters"))?;
@@ -237,9 +239,9 @@ impl<P: Projection> Replay<'_, P> {
                 .map_err(failed("unblocking a stream"))?;
         }
         report.after = self.rows(&mut *connection, &scope, place).await?;
-        let announced = match cache_generation {
-            Some(generation) if mode == Mode::Commit && !changed.is_empty() => {
-                self.announce(connection, &scope, place, generation, &changed).await?
+        let announced = match held {
+            Some(trust) if mode == Mode::Commit && !changed.is_empty() => {
+                self.announce(connection, &scope, place, trust, &changed).await?
             }
             _ => None,
         };

@@ -9,7 +9,7 @@ use std::panic::AssertUnwindSafe;
 use domain::Timestamp;
 use futures_util::FutureExt as _;
 use kafka_io::record_reader::{OwnedRecord, ReadRecordError, RecordReader};
-use read_cache::{CacheGeneration, CallError, failpoint};
+use read_cache::{CallError, Cover, failpoint};
 use read_models::recorded::Recorded;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
@@ -17,7 +17,7 @@ use super::failure::{Failure, FailureClass};
 use super::positions::{self, CacheGenerationMove, GenerationState, Move, Moved, Scope};
 use super::seen::{self, Distinct, SeenError};
 use super::{Event as _, Order, Projection};
-use crate::cache::{Announced, Cache, Commit, Touched};
+use crate::cache::{Announced, Cache, Commit, Touched, generation_of};
 use crate::letters::set_aside::{Item, SetAside};
 use crate::letters::store;
 use sort::{Aside, Past, Sorted, sort};
@@ -166,13 +166,15 @@ impl<P: Projection> Folding<'_, P> {
         };
         let mut touched = Touched::with_capacity_and_hasher(events.len(), Default::default());
         touched.extend(events.iter().map(|event| (event.event.stream_id(), event.partition)));
-        let generations: BTreeMap<i32, u64> =
-            moved.iter().map(|m| (m.partition, m.cache_generation.unsigned_abs())).collect();
-        let partitions: Vec<i32> = generations.keys().copied().collect();
-        let mut announced = announcer
-            .announce((P::NAME, noun), &partitions, &touched)
-            .await
-            .map_err(BatchError::CacheLost)?;
+        let agreed = |moved: &Moved| {
+            let home = moved.cache_home.as_deref();
+            announcer.trust(P::NAME, moved.partition, moved.cache_generation, home)
+        };
+        let windows = Cover::Windows(moved.iter().map(agreed).collect());
+        let generations: BTreeMap<i32, i64> =
+            moved.iter().map(|m| (m.partition, m.cache_generation)).collect();
+        let mut announced =
+            announcer.announce(noun, windows, &touched).await.map_err(BatchError::CacheLost)?;
         failpoint!("batch/announced");
         let wanted: BTreeMap<&str, i32> =
             announcer.wanted(noun, &announced, &touched).into_iter().collect();
@@ -188,7 +190,7 @@ impl<P: Projection> Folding<'_, P> {
         for (id, row) in rows {
             let partition = wanted.get(id.as_str());
             if let Some(generation) = partition.and_then(|partition| generations.get(partition)) {
-                announcer.give(noun, &mut announced, &id, CacheGeneration(*generation), &row);
+                announcer.give(noun, &mut announced, &id, generation_of(*generation), &row);
             }
         }
         Ok(Some(announced))

@@ -285,7 +285,9 @@ impl<'a, E: Event> Group<'a, E> {
         cache_generation: CacheGenerationMove,
     ) -> Result<BTreeMap<i32, Ledger>, sqlx::Error> {
         let mut connection = self.prepared.pool.acquire().await?;
-        positions::claim(&mut connection, &self.prepared.scope, claims, cache_generation).await
+        let has_cache = self.cache.announcer().is_some();
+        let scope = &self.prepared.scope;
+        positions::claim(&mut connection, scope, claims, cache_generation, has_cache).await
     }
 
     fn lane(&self, partition: i32) -> &LaneHandle<E> {

@@ -330,7 +330,10 @@ impl<P: Projection> Lane<P> {
                 return;
             }
             BatchError::Unknown(failure) => return self.unknown(parts, failure),
-            BatchError::CacheLost(error) => return self.setup.cache.lost(error),
+            BatchError::CacheLost(error) => {
+                let partitions: Vec<i32> = parts.iter().map(Part::partition).collect();
+                return self.setup.cache.not_told(&partitions, error);
+            }
             BatchError::Fenced | BatchError::Retired | BatchError::Failed(_) => {}
         }
         let [part] = parts else { return self.failed_together(parts, error) };

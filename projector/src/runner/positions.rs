@@ -69,12 +69,14 @@ pub(super) async fn ensure(
 
 /// Makes partitions ours, each under an assignment that nobody had before, once no batch of another
 /// owner is under way; from then on no batch of an earlier assignment commits. Returns the ledgers
-/// that begin where the partitions stand; one without a position is missing.
+/// that begin where the partitions stand; one without a position is missing. An owner without a cache
+/// says so in the place of the home, and since when: nobody renews the trust from then on.
 pub(super) async fn claim(
     connection: &mut PgConnection,
     scope: &Scope,
     assignments: &BTreeMap<i32, Uuid>,
     cache_generation: CacheGenerationMove,
+    has_cache: bool,
 ) -> Result<BTreeMap<i32, Ledger>, sqlx::Error> {
     let rows: Vec<(i32, i64, Option<Vec<u8>>)> = sqlx::query_as(
         "WITH claimed AS (
@@ -86,7 +88,10 @@ pub(super) async fn claim(
          )
          UPDATE positions p
          SET owner = $5, assignment = c.assignment,
-             cache_generation = p.cache_generation + $8::int
+             cache_generation = CASE WHEN $8 THEN next_cache_generation(p.cache_generation)
+                                     ELSE p.cache_generation END,
+             cache_home = CASE WHEN $9 OR p.cache_home LIKE 'off %' THEN p.cache_home
+                               WHEN p.cache_home IS NOT NULL THEN 'off ' || now_ms() END
          FROM claimed c JOIN locked l USING (partition)
          WHERE p.projection = $1 AND p.generation = $2 AND p.topic = $3 AND p.epoch = $4
            AND p.partition = c.partition
@@ -99,7 +104,8 @@ pub(super) async fn claim(
     .bind(&scope.owner)
     .bind(assignments.keys().copied().collect::<Vec<_>>())
     .bind(assignments.values().copied().collect::<Vec<_>>())
-    .bind(cache_generation.rise())
+    .bind(cache_generation == CacheGenerationMove::Rises)
+    .bind(has_cache)
     .fetch_all(connection)
     .await?;
     Ok(rows
@@ -111,14 +117,8 @@ pub(super) async fn claim(
         .collect())
 }
 
-impl CacheGenerationMove {
-    fn rise(self) -> i32 {
-        i32::from(self == Self::Rises)
-    }
-}
-
 /// What is known of a position that moved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub(super) struct Moved {
     /// Streams of the partition that wait behind a letter.
     pub(super) parked_keys: i32,
@@ -129,6 +129,8 @@ pub(super) struct Moved {
     pub(super) partition: i32,
     /// The cache generation that stands beside it now.
     pub(super) cache_generation: i64,
+    /// The Redis with which it was agreed.
+    pub(super) cache_home: Option<String>,
 }
 
 /// Moves positions from exactly where their records begin, under the assignment that stands there,
@@ -155,13 +157,16 @@ pub(super) async fn advance(
          )
          UPDATE positions p
          SET next_offset = b.next_offset, folded_to = greatest(p.folded_to, b.next_offset),
-             last_record = b.last_record, cache_generation = p.cache_generation + $11::int,
+             last_record = b.last_record,
+             cache_generation = CASE WHEN $11 THEN next_cache_generation(p.cache_generation)
+                                     ELSE p.cache_generation END,
              last_log_time = to_timestamp(b.log_time_ms / 1000.0)
          FROM batch b JOIN locked l USING (partition)
          WHERE p.projection = $1 AND p.generation = $2 AND p.topic = $3 AND p.epoch = $4
            AND p.partition = b.partition AND p.next_offset = b.floor
            AND p.assignment = b.assignment
-         RETURNING p.partition, p.parked_keys, p.last_letter, l.folded_to, p.cache_generation",
+         RETURNING p.partition, p.parked_keys, p.last_letter, l.folded_to, p.cache_generation,
+                   p.cache_home",
     )
     .bind(scope.projection)
     .bind(scope.generation)
@@ -173,7 +178,7 @@ pub(super) async fn advance(
     .bind(column(|m| m.advance.to))
     .bind(last)
     .bind(column(|m| m.advance.last.timestamp_ms))
-    .bind(cache_generation.rise())
+    .bind(cache_generation == CacheGenerationMove::Rises)
     .fetch_all(connection)
     .await
 }

@@ -163,3 +163,20 @@ async fn a_replay_that_dies_at_any_step_leaves_all_of_a_letter_or_nothing() -> R
     }
     Ok(())
 }
+
+/// What it told the cache lapses, and the server does not wait for that.
+#[tokio::test]
+async fn a_replay_that_takes_longer_than_its_word_to_the_cache_holds_is_ended() -> Result<()> {
+    let desk = Desk::set().await?;
+    let projector = desk.world.projector()?.start().await?;
+    desk.parks("slow").await?;
+    let before = desk.letters().await?;
+    let stall = "replay/announced=1*return(9000)";
+    let slow = desk.world.dlq_replayer()?.setting("FAILPOINTS", stall);
+    let output = slow.run(&REPLAY).await?;
+    ensure!(!output.status.success(), "the replay went through: {output:?}");
+    ensure!(desk.letters().await? == before, "it had an effect: {output:?}");
+    desk.replays_to_the_end(0).await?;
+    ensure!(desk.open_letters().await? == 0, "letters are open after a replay");
+    projector.ready().await
+}

@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use bytes::Bytes;
 use read_cache::{
-    Body, CacheConfig, CacheGeneration, CacheKey, Entry, Lease, Leased, Reader, Tombstones,
-    TrustKey, Writer,
+    Body, CacheConfig, CacheGeneration, CacheKey, Cover, Entry, Home, Lease, Leased, Reader,
+    Tombstones, Trust, TrustKey, Writer,
 };
 use settings::Settings;
 use test_support::{RedisServer, Resp, eventually};
@@ -24,6 +24,7 @@ pub(crate) struct Bench {
     pub(crate) writer: Writer,
     pub(crate) reader: Arc<Reader>,
     pub(crate) trust: TrustKey,
+    home: Option<Home>,
     pub(crate) resp: Resp,
     pub(crate) server: Arc<RedisServer>,
 }
@@ -43,7 +44,8 @@ impl Bench {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let prefix = format!("test{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let config = config(&server, &prefix, read_timeout_ms)?;
-        let bench = Self {
+        let mut bench = Self {
+            home: None,
             writer: Writer::start(&config),
             reader: Arc::new(Reader::start(&config)),
             trust: config.keys.trust("thing", 0),
@@ -52,7 +54,38 @@ impl Bench {
             server,
         };
         bench.connected().await?;
+        bench.settle().await?;
         Ok(bench)
+    }
+
+    /// Three partitions, the first of them [`Self::trust`].
+    pub(crate) fn partitions(&self) -> Vec<TrustKey> {
+        (0..3).map(|partition| self.config.keys.trust("thing", partition)).collect()
+    }
+
+    /// Agrees for all of them with the Redis that there is now.
+    pub(crate) async fn settle(&mut self) -> Result<()> {
+        self.home = Some(self.writer.settle(&self.partitions()).await?);
+        Ok(())
+    }
+
+    fn agreed(&self, key: TrustKey) -> Trust {
+        Trust { key, generation: GENERATION, home: self.home.clone() }
+    }
+
+    /// What a lane covers that commits in the first.
+    pub(crate) fn lane(&self) -> Cover {
+        Cover::Windows(vec![self.agreed(self.trust.clone())])
+    }
+
+    /// What a lane covers that commits in all of them.
+    pub(crate) fn wide_lane(&self) -> Cover {
+        Cover::Windows(self.partitions().into_iter().map(|key| self.agreed(key)).collect())
+    }
+
+    /// What a replay of the first covers.
+    pub(crate) fn replay(&self) -> Cover {
+        Cover::Replay(self.agreed(self.trust.clone()))
     }
 
     pub(crate) async fn connected(&self) -> Result<()> {
@@ -118,13 +151,13 @@ impl Bench {
     /// Sets tombstones as a replay does: at every key.
     pub(crate) async fn before(&self, keys: &[&CacheKey]) -> Tombstones {
         let keys = keys.iter().map(|&key| key.clone()).collect();
-        self.writer.before_commit(vec![], keys).await.unwrap()
+        self.writer.before_commit(self.replay(), keys).await.unwrap()
     }
 
     /// Sets the window and tombstones as a lane does: where something stands.
     pub(crate) async fn before_in_window(&self, keys: &[&CacheKey]) -> Tombstones {
         let keys = keys.iter().map(|&key| key.clone()).collect();
-        self.writer.before_commit(vec![self.trust.clone()], keys).await.unwrap()
+        self.writer.before_commit(self.lane(), keys).await.unwrap()
     }
 
     /// Ends tombstones with bodies of this version for those of the keys that are hot.

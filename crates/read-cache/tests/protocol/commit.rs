@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
-use read_cache::{Forward, Read};
+use read_cache::{CallError, Forward, Read};
 
 use crate::bench::{Bench, GENERATION, body, text};
 
@@ -23,7 +23,7 @@ async fn whatever_stood_at_the_keys_is_a_tombstone_before_the_commit() -> Result
     assert_eq!(tombstones.hot().collect::<Vec<_>>(), [hot, old]);
     for key in &keys {
         assert!(bench.get(key).unwrap().starts_with("tombstone "));
-        assert!((8_000..=10_000).contains(&bench.left(key.as_str())));
+        assert!((110_000..=120_000).contains(&bench.left(key.as_str())));
         assert_eq!(bench.reader.read(key, &bench.trust).await, Read::Miss(Forward::Miss));
     }
     assert_eq!(bench.after(tombstones, 4).await, 2);
@@ -116,7 +116,7 @@ async fn thousands_of_keys_go_in_chunks() -> Result<()> {
     for key in keys.iter().step_by(3) {
         bench.put(key, &text(3));
     }
-    let tombstones = bench.writer.before_commit(vec![], keys.clone()).await?;
+    let tombstones = bench.writer.before_commit(bench.replay(), keys.clone()).await?;
     assert_eq!(tombstones.len(), 2_500);
     let hot: Vec<_> = keys.iter().step_by(3).collect();
     assert_eq!(tombstones.hot().collect::<Vec<_>>(), hot);
@@ -161,6 +161,33 @@ async fn an_empty_batch_asks_nothing_of_redis() -> Result<()> {
     let tombstones = bench.before(&[]).await;
     assert!(tombstones.is_empty());
     assert_eq!(bench.after(tombstones, 1).await, 0);
-    assert!(bench.writer.before_commit(vec![bench.trust.clone()], vec![]).await.is_err());
+    assert!(bench.writer.before_commit(bench.lane(), vec![]).await.is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_redis_than_the_one_that_was_agreed_with_is_told_nothing() -> Result<()> {
+    let (bench, mut other) = (Bench::alone().await?, Bench::alone().await?);
+    let key = other.key(1);
+    other.put(&key, &text(3));
+    for cover in [bench.lane(), bench.replay()] {
+        let before = other.writer.before_commit(cover, vec![key.clone()]).await;
+        assert_eq!(before.err(), Some(CallError::Elsewhere));
+    }
+    assert_eq!(other.get(&key), Some(text(3)));
+    assert_eq!(other.window(), None);
+    Ok(())
+}
+
+#[tokio::test]
+async fn tombstones_of_a_replay_stand_for_longer() -> Result<()> {
+    let mut bench = Bench::start().await?;
+    let (one, two) = (bench.key(1), bench.key(2));
+    bench.put(&two, &text(3));
+    let _replay = bench.before(&[&one]).await;
+    let _lane = bench.before_in_window(&[&two]).await;
+    let seconds = |left: i64| (left + 999) / 1000;
+    assert!(seconds(bench.left(one.as_str())) > 100);
+    assert!(seconds(bench.left(two.as_str())) <= 10);
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use read_cache::{
-    BreakerState, CallError, Forward, Home, Leased, Read, Reader, Renewed, Trust, Writer,
+    BreakerState, CallError, Cover, Forward, Home, Leased, Read, Reader, Renewed, Trust, Writer,
 };
 use test_support::{RedisServer, eventually};
 
@@ -62,7 +62,7 @@ async fn while_redis_is_frozen_reads_miss_in_time_and_writers_do_not_know() -> R
     let asked = Instant::now();
     let after = bench.writer.after_commit(tombstones, HashMap::new()).await;
     assert_eq!(after, Err(CallError::Unknown));
-    let before = bench.writer.before_commit(vec![], vec![bench.key(3)]).await;
+    let before = bench.writer.before_commit(bench.replay(), vec![bench.key(3)]).await;
     assert_eq!(before.err(), Some(CallError::Unknown));
     assert!(asked.elapsed() < 2 * bench.config.write_timeout + SLACK, "{:?}", asked.elapsed());
     bench.server.thaw()?;
@@ -84,7 +84,7 @@ async fn when_redis_is_killed_reads_miss_in_time_and_writers_are_told() -> Resul
     assert_eq!(changes.next().await.context("no identity")?, agreed);
     bench.server.kill9()?;
     reads_miss_in_time(&bench).await;
-    let before = bench.writer.before_commit(vec![], vec![bench.key(1)]).await;
+    let before = bench.writer.before_commit(bench.replay(), vec![bench.key(1)]).await;
     assert!(matches!(before, Err(CallError::NotSent | CallError::Unknown)));
 
     bench.server.start_again().await?;
@@ -114,7 +114,8 @@ async fn a_process_starts_while_redis_is_away_and_finds_it_later() -> Result<()>
     let key = config.keys.of("thing", "1");
     let trust = config.keys.trust("thing", 0);
     assert_eq!(reader.read(&key, &trust).await, Read::Miss(Forward::Bypass));
-    let before = writer.before_commit(vec![], vec![key.clone()]).await;
+    let nowhere = Trust { key: trust.clone(), generation: GENERATION, home: None };
+    let before = writer.before_commit(Cover::Replay(nowhere), vec![key.clone()]).await;
     assert_eq!(before.err(), Some(CallError::NotSent));
     server.start_again().await?;
     eventually("the writer finds it", async || Ok(writer.identity().await.map(drop)?)).await?;
@@ -131,6 +132,9 @@ async fn a_redis_that_was_flushed_knows_nothing_and_a_script_is_told_again() -> 
     hot(&mut bench);
     let tombstones = bench.before(&[&bench.key(2)]).await;
     bench.resp.text(&["FLUSHALL"])?;
+    let elsewhere = bench.writer.before_commit(bench.lane(), vec![bench.key(2)]).await;
+    assert_eq!(elsewhere.err(), Some(CallError::Elsewhere));
+    bench.settle().await?;
     let read = bench.reader.read(&bench.key(1), &bench.trust).await;
     assert_eq!(read, Read::Miss(Forward::Bypass));
     bench.trusted(GENERATION);
@@ -159,8 +163,10 @@ async fn a_redis_that_was_flushed_knows_nothing_and_a_script_is_told_again() -> 
 #[tokio::test]
 async fn a_redis_that_is_full_says_so() -> Result<()> {
     let mut bench = Bench::alone().await?;
+    // The partition's mark stays.
+    bench.resp.text(&["CONFIG", "SET", "maxmemory-policy", "noeviction"])?;
     bench.resp.text(&["CONFIG", "SET", "maxmemory", "1"])?;
-    let before = bench.writer.before_commit(vec![], vec![bench.key(1)]).await;
+    let before = bench.writer.before_commit(bench.replay(), vec![bench.key(1)]).await;
     assert_eq!(before.err(), Some(CallError::Refused { code: "OOM".to_owned() }));
     bench.resp.text(&["CONFIG", "SET", "maxmemory", "0"])?;
     assert_eq!(bench.before(&[&bench.key(1)]).await.len(), 1);
@@ -180,8 +186,8 @@ async fn a_replica_is_neither_read_nor_written() -> Result<()> {
     let refused = CallError::Refused { code: "READONLY".to_owned() };
     assert_eq!(writer.identity().await, Err(refused.clone()));
     let key = config.keys.of("thing", "1");
-    let before = writer.before_commit(vec![], vec![key.clone()]).await;
-    assert_eq!(before.err(), Some(refused));
+    let settled = writer.settle(&[config.keys.trust("thing", 0)]).await;
+    assert_eq!(settled.err(), Some(refused));
     let read = reader.read(&key, &config.keys.trust("thing", 0)).await;
     assert_eq!(read, Read::Miss(Forward::Bypass));
     server.resp()?.text(&["REPLICAOF", "NO", "ONE"])?;

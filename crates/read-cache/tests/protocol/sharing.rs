@@ -247,7 +247,7 @@ async fn while_a_commit_is_under_way_reads_load_and_do_not_fill() -> Result<()> 
     let mut bench = Bench::start().await?;
     bench.trusted(GENERATION);
     let (reads, table) = (reads(&bench), Table::new(3, 10));
-    let tombstones = bench.writer.before_commit(vec![], vec![bench.key(1)]).await?;
+    let tombstones = bench.writer.before_commit(bench.replay(), vec![bench.key(1)]).await?;
     let answer = reads.get(&bench.entry(1), || table.load()).await.unwrap();
     assert_eq!(answer.outcome.to_string(), "fwd=miss");
     assert_eq!(bench.get(&bench.key(1)), Some(tombstones.batch().text()));

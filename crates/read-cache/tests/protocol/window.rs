@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
-use read_cache::{CacheKey, Leased, Read, TrustKey};
+use read_cache::{CacheKey, Leased, Read};
 
 use crate::bench::{Bench, GENERATION, body, text};
 
@@ -19,24 +19,22 @@ fn keys(bench: &Bench, count: usize) -> Vec<CacheKey> {
     (0..count).map(|id| bench.key(id)).collect()
 }
 
-fn partitions(bench: &Bench) -> Vec<TrustKey> {
-    (0..3).map(|partition| bench.config.keys.trust("thing", partition)).collect()
-}
-
 #[tokio::test]
 async fn a_batch_of_cold_keys_leaves_its_windows_alone_and_nothing_afterwards() -> Result<()> {
     let mut bench = Bench::alone().await?;
-    let (windows, cold) = (partitions(&bench), keys(&bench, 2_500));
-    let tombstones = bench.writer.before_commit(windows.clone(), cold).await?;
+    let (windows, cold) = (bench.partitions(), keys(&bench, 2_500));
+    let tombstones = bench.writer.before_commit(bench.wide_lane(), cold).await?;
     assert!(tombstones.is_empty());
-    assert_eq!(bench.resp.text(&["DBSIZE"])?, "3");
+    // With the marks of the partitions.
+    assert_eq!(bench.resp.text(&["DBSIZE"])?, "6");
     for window in &windows {
         assert_eq!(bench.resp.text(&["GET", window.window()])?, tombstones.batch().text());
     }
-    assert_eq!(["exists", "set", "pexpiretime"].map(|name| calls(&mut bench, name)), [3, 3, 0]);
+    // The marks were set before.
+    assert_eq!(["exists", "set", "pexpiretime"].map(|name| calls(&mut bench, name)), [3, 6, 0]);
     let looked = calls(&mut bench, "get");
     assert_eq!(bench.writer.after_commit(tombstones, HashMap::new()).await?, 0);
-    assert_eq!(bench.resp.text(&["DBSIZE"])?, "0");
+    assert_eq!(bench.resp.text(&["DBSIZE"])?, "3");
     assert_eq!(["get", "del"].map(|name| calls(&mut bench, name)), [looked + 3, 3]);
     Ok(())
 }
@@ -123,19 +121,19 @@ async fn in_a_window_what_stands_at_a_key_is_a_tombstone_and_what_is_absent_stay
 #[tokio::test]
 async fn hot_keys_among_thousands_of_absent_ones_are_found_in_every_chunk() -> Result<()> {
     let mut bench = Bench::alone().await?;
-    let (windows, keys) = (partitions(&bench), keys(&bench, 3_500));
+    let keys = keys(&bench, 3_500);
     // None of them in the second chunk.
     let hot = [0, 999, 2_000, 2_700, 3_499].map(|place| &keys[place]);
     for key in hot {
         bench.put(key, &text(3));
     }
-    let tombstones = bench.writer.before_commit(windows, keys.clone()).await?;
+    let tombstones = bench.writer.before_commit(bench.wide_lane(), keys.clone()).await?;
     assert_eq!(tombstones.hot().collect::<Vec<_>>(), hot);
     assert_eq!(tombstones.len(), hot.len());
-    assert_eq!(bench.resp.text(&["DBSIZE"])?, (3 + hot.len()).to_string());
+    assert_eq!(bench.resp.text(&["DBSIZE"])?, (6 + hot.len()).to_string());
     assert_eq!(calls(&mut bench, "pexpiretime"), 3_000 - 500);
     assert_eq!(bench.after(tombstones, 4).await, hot.len());
-    assert_eq!(bench.resp.text(&["DBSIZE"])?, hot.len().to_string());
+    assert_eq!(bench.resp.text(&["DBSIZE"])?, (3 + hot.len()).to_string());
     for key in hot {
         assert_eq!(bench.get(key), Some(text(4)));
     }
