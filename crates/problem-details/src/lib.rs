@@ -11,5 +11,5 @@ mod problem_type;
 
 pub use body::{BodyLimits, read_json_body};
 pub use fallback::{method_not_allowed, not_found};
-pub use problem::{FieldError, MEDIA_TYPE, Problem};
+pub use problem::{FieldError, MEDIA_TYPE, ParameterError, Problem};
 pub use problem_type::ProblemType;

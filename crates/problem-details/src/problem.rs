@@ -6,7 +6,8 @@ use std::time::Duration;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::ser::SerializeSeq as _;
+use serde::{Serialize, Serializer};
 
 use crate::ProblemType;
 
@@ -26,6 +27,7 @@ struct Document {
     detail: Cow<'static, str>,
     request_id: Option<String>,
     errors: Vec<FieldError>,
+    parameter_errors: Vec<ParameterError>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -43,16 +45,37 @@ pub struct FieldError {
     pub detail: String,
 }
 
+/// One rule that a parameter of the request's query breaks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ParameterError {
+    /// The parameter's name.
+    pub parameter: String,
+    /// The rule's stable name.
+    pub rule: &'static str,
+    /// The limit that was passed, where the rule has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// The rule in words.
+    pub detail: String,
+}
+
 impl Problem {
     /// A problem of this type; `detail` says what it means for this request and what to do.
     pub fn new(kind: ProblemType, detail: impl Into<Cow<'static, str>>) -> Self {
         let (request_id, errors, headers) = (None, Vec::new(), Vec::new());
-        Self(Box::new(Document { kind, detail: detail.into(), request_id, errors, headers }))
+        let (detail, parameter_errors) = (detail.into(), Vec::new());
+        Self(Box::new(Document { kind, detail, request_id, errors, parameter_errors, headers }))
     }
 
     /// Names the rules that parts of the body break.
     pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
         self.0.errors = errors;
+        self
+    }
+
+    /// Names the rules that parameters of the query break.
+    pub fn with_parameter_errors(mut self, errors: Vec<ParameterError>) -> Self {
+        self.0.parameter_errors = errors;
         self
     }
 
@@ -93,6 +116,11 @@ impl Problem {
     pub fn errors(&self) -> &[FieldError] {
         &self.0.errors
     }
+
+    /// The rules that parameters of the query break.
+    pub fn parameter_errors(&self) -> &[ParameterError] {
+        &self.0.parameter_errors
+    }
 }
 
 /// The members of the document, in the order of RFC 9457 and ours after them.
@@ -104,22 +132,48 @@ struct Body<'a> {
     detail: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
-    errors: &'a [FieldError],
+    #[serde(skip_serializing_if = "Errors::is_empty")]
+    errors: Errors<'a>,
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let Document { kind, detail, request_id, errors, headers } = *self.0;
+/// Rules that parts of the body break, then those that parameters break.
+struct Errors<'a>(&'a [FieldError], &'a [ParameterError]);
+
+impl Errors<'_> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty() && self.1.is_empty()
+    }
+}
+
+impl Serialize for Errors<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut all = to.serialize_seq(Some(self.0.len() + self.1.len()))?;
+        self.0.iter().try_for_each(|error| all.serialize_element(error))?;
+        self.1.iter().try_for_each(|error| all.serialize_element(error))?;
+        all.end()
+    }
+}
+
+/// As a document within another one: without its headers.
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Document { kind, detail, request_id, errors, parameter_errors, headers: _ } = &*self.0;
         let body = Body {
             r#type: kind.uri(),
             title: kind.title(),
             status: kind.status().as_u16(),
-            detail: &detail,
+            detail,
             request_id: request_id.as_deref(),
-            errors: &errors,
+            errors: Errors(errors, parameter_errors),
         };
-        let body = serde_json::to_vec(&body).unwrap_or_default();
+        body.serialize(to)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let Document { kind, headers, .. } = *self.0;
         let mut response = (kind.status(), body).into_response();
         response.headers_mut().insert(CONTENT_TYPE, MEDIA_TYPE);
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -169,6 +223,25 @@ mod tests {
                     "detail": "must have at most 65536 bytes, not 70000",
                 }],
             })
+        );
+    }
+
+    #[tokio::test]
+    async fn a_parameter_is_named_where_a_body_has_pointers() {
+        let error = ParameterError {
+            parameter: "limit".into(),
+            rule: "max",
+            limit: Some(500),
+            detail: "must be at most 500, not 501".into(),
+        };
+        let problem = Problem::new(ProblemType::InvalidRequest, "parameters break rules");
+        let response = problem.with_parameter_errors(vec![error]).into_response();
+        assert_eq!(
+            json_of(response.into_body()).await["errors"],
+            json!([{
+                "parameter": "limit", "rule": "max", "limit": 500,
+                "detail": "must be at most 500, not 501",
+            }])
         );
     }
 

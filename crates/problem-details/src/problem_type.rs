@@ -13,6 +13,8 @@ pub enum ProblemType {
     InvalidHeader,
     /// The consistency token was not made by this deployment, or was changed.
     InvalidConsistencyToken,
+    /// The cursor was not made by this deployment, was changed, or is of another query.
+    InvalidCursor,
     /// There is no usable access token.
     Unauthenticated,
     /// The access token does not allow this.
@@ -56,6 +58,7 @@ impl ProblemType {
         Self::InvalidRequest,
         Self::InvalidHeader,
         Self::InvalidConsistencyToken,
+        Self::InvalidCursor,
         Self::Unauthenticated,
         Self::Forbidden,
         Self::NotFound,
@@ -107,6 +110,9 @@ impl ProblemType {
                 S::BAD_REQUEST,
                 "The consistency token is not valid here",
             ),
+            Self::InvalidCursor => {
+                ("/problems/invalid-cursor", S::BAD_REQUEST, "The cursor is not valid here")
+            }
             Self::Unauthenticated => {
                 ("/problems/unauthenticated", S::UNAUTHORIZED, "A valid access token is needed")
             }
