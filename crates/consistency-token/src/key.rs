@@ -26,6 +26,17 @@ impl TokenKey {
         Self::derive(TokenSecret::from_settings(settings).as_bytes())
     }
 
+    /// What a key of another kind is derived from. A token's MAC is over other bytes: they begin with
+    /// its version.
+    pub(crate) fn mac_of_parts(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = self.0.clone();
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+
     pub(crate) fn mac(&self, bytes: &[u8]) -> [u8; MAC_BYTES] {
         let whole = self.0.clone().chain_update(bytes).finalize().into_bytes();
         let mut mac = [0; MAC_BYTES];
@@ -45,7 +56,7 @@ impl fmt::Debug for TokenKey {
     }
 }
 
-fn keyed(secret: &[u8]) -> Hmac<Sha256> {
+pub(crate) fn keyed(secret: &[u8]) -> Hmac<Sha256> {
     // HMAC takes a key of any length: a long one is hashed, a short one padded.
     Hmac::new_from_slice(secret).unwrap_or_else(|_| Hmac::new(&Default::default()))
 }
