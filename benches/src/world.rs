@@ -103,6 +103,8 @@ impl World {
             ("SCHEMA_REGISTRY_URL", &self.registry_url),
             ("DATABASE_URL", &self.database_url),
             ("REDIS_URL", &self.redis_url),
+            // What is measured is one projection.
+            ("MILLRACE_PROJECTOR_PROJECTIONS", "resource"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into()

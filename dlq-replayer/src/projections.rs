@@ -6,6 +6,7 @@ use domain::device::DeviceEvent;
 use event_schema::decode::{Decoder, KnownId};
 use event_schema::registry::{Registry, RegistryConfig};
 use projector::cache::Announcer;
+use projector::device_history::DeviceHistory;
 use projector::letters::LetterState as Became;
 use projector::letters::replay::{self, By, Mode, Replay};
 use projector::resource::Resource;
@@ -98,6 +99,11 @@ impl Replays for Projections {
         let replayed = match letter.projection.as_str() {
             Resource::NAME => {
                 let replay = Replay { projection: &Resource, decoder: device, registry, announcer };
+                replay.letter(connection, letter.id, by, mode).await
+            }
+            DeviceHistory::NAME => {
+                let projection = &DeviceHistory::default();
+                let replay = Replay { projection, decoder: device, registry, announcer };
                 replay.letter(connection, letter.id, by, mode).await
             }
             other => {

@@ -11,18 +11,73 @@ use read_cache::CacheConfig;
 use read_models::database::DatabaseConfig;
 use settings::{Prefix, Settings, table};
 
-use crate::runner::{BatchLimits, RunnerConfig};
+use crate::device_history::DeviceHistory;
+use crate::resource::Resource;
+use crate::runner::{BatchLimits, Projection as _, RunnerConfig};
 
 /// What the projector runs with.
 #[derive(Clone)]
 pub struct Config {
     /// Where it answers for its health and metrics.
     pub http: HttpConfig,
-    /// How the projection of device events is run.
-    pub resource: RunnerConfig,
+    /// What is run.
+    pub projections: Projections,
     /// How long a stop may take.
     pub drain_timeout: Duration,
 }
+
+/// The projections of this process, each with how it is run; those that run elsewhere are absent.
+#[derive(Clone)]
+pub struct Projections {
+    /// The latest state of every device.
+    pub resource: Option<RunnerConfig>,
+    /// Every event of every device.
+    pub device_history: Option<RunnerConfig>,
+    /// Whole months of history that are kept beside the one that runs; `None` keeps all.
+    pub history_months: Option<u16>,
+}
+
+impl Projections {
+    /// Those that this process runs.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let runs = [self.resource.is_some(), self.device_history.is_some()];
+        NAMES.into_iter().zip(runs).filter_map(|(name, runs)| runs.then_some(name))
+    }
+
+    /// How those are run.
+    pub fn configs(&self) -> impl Iterator<Item = &RunnerConfig> {
+        [&self.resource, &self.device_history].into_iter().flatten()
+    }
+
+    /// The runner of each projection that is named, `named` beginning with a common configuration.
+    fn from_settings(settings: &mut Settings, prefix: &Prefix, common: &RunnerConfig) -> Self {
+        let text = settings.text(&table::PROJECTOR_PROJECTIONS);
+        let named: Vec<&str> = text.split(',').map(str::trim).collect();
+        for name in named.iter().filter(|name| !NAMES.contains(name)) {
+            settings.fault(format!(
+                "{} names {name}, which is none of {}",
+                table::PROJECTOR_PROJECTIONS.name,
+                NAMES.join(", ")
+            ));
+        }
+        let of = |name: &str, group: ConsumerGroup| {
+            named.contains(&name).then(|| {
+                let mut config = common.clone();
+                config.consumer.group = group.name(prefix);
+                config
+            })
+        };
+        let months = settings.number(&table::HISTORY_MONTHS);
+        Self {
+            resource: of(Resource::NAME, ConsumerGroup::EventsProcessor),
+            device_history: of(DeviceHistory::NAME, ConsumerGroup::EventsProcessorHistory),
+            history_months: u16::try_from(months).ok().filter(|months| *months > 0),
+        }
+    }
+}
+
+/// Every projection.
+const NAMES: [&str; 2] = [Resource::NAME, DeviceHistory::NAME];
 
 impl Config {
     /// Reads the settings; faults are noted there.
@@ -42,7 +97,7 @@ impl Config {
                 table::PROJECTOR_TRANSACTION_TIMEOUT.name
             ));
         }
-        let resource = RunnerConfig {
+        let common = RunnerConfig {
             consumer: consumer(settings, &prefix, batch),
             notices: ProducerConfig::from_settings(settings),
             notices_topic: Topic::EventsDlq.name(&prefix),
@@ -60,7 +115,7 @@ impl Config {
         };
         Self {
             http: HttpConfig::from_settings(settings, &table::PROJECTOR_BIND),
-            resource,
+            projections: Projections::from_settings(settings, &prefix, &common),
             drain_timeout: Shutdown::budget(settings),
         }
     }
@@ -80,5 +135,47 @@ fn consumer(settings: &mut Settings, prefix: &Prefix, batch: BatchLimits) -> Con
         fetch_wait: settings.millis(&table::PROJECTOR_FETCH_WAIT),
         // A batch under way and the next one behind it.
         capacity: Capacity { records: batch.records * 2, bytes: batch.bytes * 2 },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(named: Option<&str>, months: &str) -> Result<Projections, Vec<String>> {
+        let fixed =
+            [("DATABASE_URL", "postgres://p:p@127.0.0.1/d"), ("MILLRACE_HISTORY_MONTHS", months)];
+        let named = named.map(|named| ("MILLRACE_PROJECTOR_PROJECTIONS", named));
+        let pairs = fixed.into_iter().chain(named);
+        let mut settings = Settings::new(pairs.map(|(k, v)| (k.to_owned(), v.to_owned())));
+        let config = Config::from_settings(&mut settings);
+        settings.finish(config.projections).map_err(|error| error.0)
+    }
+
+    #[test]
+    fn every_projection_runs_in_a_group_of_its_own_unless_some_are_named() {
+        let all = read(None, "13").unwrap();
+        let (resource, history) = (all.resource.unwrap(), all.device_history.unwrap());
+        assert_eq!(resource.consumer.group, "events-processor");
+        assert_eq!(history.consumer.group, "events-processor.history");
+        let one = read(Some("device_history"), "13").unwrap();
+        assert!(one.resource.is_none() && one.device_history.is_some());
+    }
+
+    #[test]
+    fn months_of_history_may_be_kept_for_ever() {
+        assert_eq!(read(None, "13").unwrap().history_months, Some(13));
+        assert_eq!(read(None, "0").unwrap().history_months, None);
+    }
+
+    #[test]
+    fn a_projection_that_is_none_is_named() {
+        let faults = read(Some("resource, history"), "13").map(drop).unwrap_err();
+        assert_eq!(
+            faults,
+            [
+                "MILLRACE_PROJECTOR_PROJECTIONS names history, which is none of resource, device_history"
+            ]
+        );
     }
 }

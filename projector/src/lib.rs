@@ -6,6 +6,7 @@
 pub mod cache;
 mod config;
 mod device;
+pub mod device_history;
 mod health;
 pub mod letters;
 mod probes;
@@ -16,12 +17,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use lifecycle::{Health, HttpConfig, Process, Server};
+use futures_util::future::join_all;
+use lifecycle::{Component, Health, HttpConfig, Process, Server};
 use settings::Settings;
 use tokio::task::JoinHandle;
 
-pub use config::Config;
+pub use config::{Config, Projections};
 
+use device_history::DeviceHistory;
 use resource::Resource;
 use runner::Runner;
 
@@ -29,8 +32,8 @@ use runner::Runner;
 pub struct App {
     server: Server,
     health: Health,
-    resource: Runner,
-    watch: JoinHandle<()>,
+    runners: Vec<Runner>,
+    watches: Vec<JoinHandle<()>>,
     drain_timeout: Duration,
 }
 
@@ -56,15 +59,22 @@ impl Process for App {
     }
 
     async fn start(config: Config) -> Result<Self, StartError> {
-        let Config { http, resource, drain_timeout } = config;
+        let Config { http, projections, drain_timeout } = config;
         event_schema::limit_allocations();
         let health = Health::new();
-        let component = health.component("projection resource");
+        // Before anybody can ask whether they are ready.
+        let component = |name| health.component(format!("projection {name}"));
+        let components: Vec<_> = projections.names().map(component).collect();
         let server = listen(http, &health).await?;
-        probes::spawn(&resource, &health);
-        let resource = Runner::start(resource, Resource);
-        let watch = tokio::spawn(health::watch(resource.progress().clone(), component));
-        Ok(Self { server, health, resource, watch, drain_timeout })
+        if let Some(config) = projections.configs().next() {
+            probes::spawn(config, &health);
+        }
+        let runners = start_all(projections);
+        let watch = |(runner, component): (&Runner, Component)| {
+            tokio::spawn(health::watch(runner.progress().clone(), component))
+        };
+        let watches = runners.iter().zip(components).map(watch).collect();
+        Ok(Self { server, health, runners, watches, drain_timeout })
     }
 
     fn addr(&self) -> SocketAddr {
@@ -77,10 +87,22 @@ impl Process for App {
 
     async fn stop(self) -> bool {
         self.health.drain();
-        self.resource.stop().await;
-        self.watch.abort();
+        join_all(self.runners.into_iter().map(Runner::stop)).await;
+        for watch in self.watches {
+            watch.abort();
+        }
         self.server.stop(self.drain_timeout).await.is_clean()
     }
+}
+
+/// In the order of their names. They share nothing but the process: each has its consumer, its
+/// connections, its health.
+fn start_all(projections: Projections) -> Vec<Runner> {
+    let Projections { resource, device_history, history_months } = projections;
+    let resource = resource.map(|config| Runner::start(config, Resource));
+    let history = DeviceHistory::keeping(history_months);
+    let device_history = device_history.map(|config| Runner::start(config, history));
+    resource.into_iter().chain(device_history).collect()
 }
 
 async fn listen(http: HttpConfig, health: &Health) -> Result<Server, StartError> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use domain::device::DeviceEvent;
 use kafka_io::topic::Topic;
 use read_models::cached::CachedRow;
-use read_models::recorded::{LogPosition, Recorded};
+use read_models::recorded::{LogPosition, RecordPlace, Recorded};
 use read_models::resource::{self, ResourceChange};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -71,6 +71,7 @@ impl Projection for Resource {
         connection: &mut PgConnection,
         generation: i32,
         stream_id: &str,
+        _: &RecordPlace,
     ) -> Result<BTreeMap<String, Value>, sqlx::Error> {
         let row: Option<String> = sqlx::query_scalar(
             "SELECT to_json(r)::text FROM resource_rows r WHERE generation = $1 AND id = $2",

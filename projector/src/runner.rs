@@ -11,6 +11,7 @@
 //! - `batch` is the one transaction: position first, then duplicates, then rows, then the word to the
 //!   [cache](crate::cache);
 //! - a record that cannot be folded becomes a [letter](crate::letters), in the same transaction;
+//! - `upkeep` lets the projection look after its tables;
 //! - `progress` is what health, metrics and waiting readers are told.
 //!
 //! Exactly once rests on the fence: the transaction that folds records also moves the position, and
@@ -32,6 +33,7 @@ mod publish;
 mod reclaims;
 pub(crate) mod seen;
 mod supervisor;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -46,7 +48,7 @@ use kafka_io::topic::Topic;
 use read_cache::CacheConfig;
 use read_models::cached::CachedRow;
 use read_models::database::DatabaseConfig;
-use read_models::recorded::Recorded;
+use read_models::recorded::{RecordPlace, Recorded};
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -104,6 +106,26 @@ pub trait Projection: Send + Sync + 'static {
     /// What it folds.
     type Event: Event;
 
+    /// Makes what the rows of a batch need beside their tables, such as a partition. It runs before
+    /// the batch's transaction and outlives it, also where the batch is rolled back.
+    fn prepare(
+        &self,
+        _connection: &mut PgConnection,
+        _generation: i32,
+        _batch: &[&Recorded<Self::Event>],
+    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send {
+        std::future::ready(Ok(()))
+    }
+
+    /// Looks after the tables of the generation, now and then and beside the batches.
+    fn upkeep(
+        &self,
+        _connection: &mut PgConnection,
+        _generation: i32,
+    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send {
+        std::future::ready(Ok(()))
+    }
+
     /// Writes what a batch does to the read model's rows of the generation, in one statement for
     /// the usual case.
     ///
@@ -137,12 +159,14 @@ pub trait Projection: Send + Sync + 'static {
         std::future::ready(Ok(Vec::new()))
     }
 
-    /// The rows of a stream by name, as people are shown them before and after a replay.
+    /// The rows of a stream by name, as people are shown them before and after a replay of this
+    /// record; where a stream has many, those that the record may change.
     fn rows(
         &self,
         connection: &mut PgConnection,
         generation: i32,
         stream_id: &str,
+        record: &RecordPlace,
     ) -> impl Future<Output = Result<BTreeMap<String, Value>, sqlx::Error>> + Send;
 }
 

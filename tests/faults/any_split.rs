@@ -144,7 +144,8 @@ fn runner(world: &World, records: usize, lanes: usize) -> Result<Runner> {
         .setting("MILLRACE_PROJECTOR_BATCH_RECORDS", records)
         .setting("MILLRACE_PROJECTOR_LANES", lanes);
     let mut settings = Settings::new(launch.settings());
-    let config: RunnerConfig = projector::Config::from_settings(&mut settings).resource;
+    let projections = projector::Config::from_settings(&mut settings).projections;
+    let config: RunnerConfig = projections.resource.context("resource is not run")?;
     settings.finish(()).context("the settings of the projector")?;
     Ok(Runner::start(config, Resource))
 }

@@ -47,7 +47,8 @@ async fn two_projectors_on_the_same_partitions_fold_each_record_once() -> Result
 
     // Another consumer group, so that both are given every partition for the whole test.
     let mut settings = Settings::new(slow.settings());
-    let mut config = projector::Config::from_settings(&mut settings).resource;
+    let projections = projector::Config::from_settings(&mut settings).projections;
+    let mut config = projections.resource.context("resource is not run")?;
     settings.finish(()).context("the settings of the second projector")?;
     config.consumer.group.push_str(".second");
     config.consumer.client = "second".to_owned();

@@ -10,7 +10,7 @@ use event_schema::registry::{Registry, RegistryConfig};
 use kafka_io::topic::Topic;
 use projector::letters::replay::{By, Mode, Outcome, Replay};
 use projector::runner::{Late, Order, Projection, Runner, RunnerConfig};
-use read_models::recorded::Recorded;
+use read_models::recorded::{RecordPlace, Recorded};
 use serde_json::{Value, json};
 use settings::Settings;
 use sqlx::{Executor as _, PgConnection};
@@ -65,6 +65,7 @@ impl Projection for Trail {
         connection: &mut PgConnection,
         generation: i32,
         stream_id: &str,
+        _: &RecordPlace,
     ) -> Result<BTreeMap<String, Value>, sqlx::Error> {
         let payloads: Option<Vec<String>> =
             sqlx::query_scalar("SELECT payloads FROM trails WHERE generation = $1 AND id = $2")
@@ -100,7 +101,8 @@ impl Stage {
         // Members without a name of their own: any number may join.
         let launch = self.world.projector()?.without("MILLRACE_INSTANCE");
         let mut settings = Settings::new(launch.settings());
-        let config = projector::Config::from_settings(&mut settings).resource;
+        let projections = projector::Config::from_settings(&mut settings).projections;
+        let config = projections.resource.context("resource is not run")?;
         settings.finish(()).context("the settings of the projector")?;
         let registry = config.registry.clone();
         Ok((config, registry))

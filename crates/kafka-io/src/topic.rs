@@ -16,8 +16,10 @@ pub enum Topic {
 /// A group under which a projection reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ConsumerGroup {
-    /// The projections of device events.
+    /// The projection `resource`.
     EventsProcessor,
+    /// The projection `device_history`.
+    EventsProcessorHistory,
 }
 
 /// The largest record batch a broker takes on our topics, in bytes. A producer's `batch.size` stays
@@ -91,6 +93,7 @@ impl ConsumerGroup {
     pub fn name(self, prefix: &Prefix) -> String {
         prefix.dotted(match self {
             Self::EventsProcessor => "events-processor",
+            Self::EventsProcessorHistory => "events-processor.history",
         })
     }
 }
@@ -105,6 +108,8 @@ mod tests {
         assert_eq!(Topic::EventsInput.name(&prefix), "acme.events-input");
         assert_eq!(Topic::EventsDlq.name(&Prefix::default()), "events-dlq");
         assert_eq!(ConsumerGroup::EventsProcessor.name(&prefix), "acme.events-processor");
+        let history = ConsumerGroup::EventsProcessorHistory.name(&prefix);
+        assert_eq!(history, "acme.events-processor.history");
     }
 
     #[test]

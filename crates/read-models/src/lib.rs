@@ -4,5 +4,7 @@
 pub mod cached;
 pub mod database;
 pub mod deployment;
+pub mod device_history;
+pub mod json_object;
 pub mod recorded;
 pub mod resource;

@@ -11,6 +11,17 @@ pub struct LogPosition {
     pub offset: i64,
 }
 
+/// A record by its place and time, without what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordPlace {
+    /// Partition of the topic.
+    pub partition: i32,
+    /// Where it stands.
+    pub position: LogPosition,
+    /// When the log took it.
+    pub log_time: Timestamp,
+}
+
 /// An event as the log holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded<E> {

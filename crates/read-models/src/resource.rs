@@ -14,7 +14,7 @@ use domain::device::{DeviceEvent, DeviceEventReported};
 
 use crate::recorded::{LogPosition, Recorded};
 
-pub use body::body;
+pub use body::{body, updated_at};
 pub use stored::{ResourceColumns, StoredResource, find};
 
 /// What a batch does to one device's row.

@@ -256,6 +256,30 @@ table! {
     /// Time of a read.
     QUERY_API_READ_TIMEOUT = millis("MILLRACE_QUERY_API_READ_TIMEOUT_MS", "2000", 10, 60_000,
         "how long a read may take in the database, its place in the queue included");
+    /// Silence of a device.
+    OFFLINE_AFTER = millis("MILLRACE_OFFLINE_AFTER_MS", "300000", 1, 31_536_000_000,
+        "silence after which a device is shown as offline, by the log's time of its last event and the database's clock");
+    /// Connections of pages.
+    QUERY_API_PAGE_CONNECTIONS = number("MILLRACE_QUERY_API_PAGE_CONNECTIONS", "2", 1, 64,
+        "database connections of query-api for pages of resources, and as many for pages of history");
+    /// Rows of a page.
+    QUERY_API_PAGE_ROWS = number("MILLRACE_QUERY_API_PAGE_ROWS", "50", 1, 10_000,
+        "rows of a page where the client does not say");
+    /// Rows of a page at most.
+    QUERY_API_MAX_PAGE_ROWS = number("MILLRACE_QUERY_API_MAX_PAGE_ROWS", "500", 1, 10_000,
+        "rows of a page that a client may ask for");
+    /// Bytes of a page.
+    QUERY_API_PAGE_BYTES = number("MILLRACE_QUERY_API_PAGE_BYTES", "1048576", 1, 67_108_864,
+        "bytes of payloads at which a page ends before it has its rows; the next one goes on from there");
+    /// Pages under way.
+    QUERY_API_MAX_PAGES = number("MILLRACE_QUERY_API_MAX_PAGES", "64", 1, 65_536,
+        "pages that are read or sent at once; one more is answered 503");
+    /// Exports under way.
+    QUERY_API_MAX_EXPORTS = number("MILLRACE_QUERY_API_MAX_EXPORTS", "2", 1, 64,
+        "exports that run at once, each with a database connection of its own; one more is answered 503");
+    /// Time of an export.
+    QUERY_API_EXPORT_TIMEOUT = millis("MILLRACE_QUERY_API_EXPORT_TIMEOUT_MS", "600000", 100, 86_400_000,
+        "how long an export may take; then it breaks off, and its snapshot is given up");
     /// Longest wait for a position.
     QUERY_API_MAX_WAIT = millis("MILLRACE_QUERY_API_MAX_WAIT_MS", "5000", 0, 20_000,
         "longest wait that a read with a consistency token may ask for");
@@ -265,6 +289,12 @@ table! {
     /// Waiting reads.
     QUERY_API_WAITING_READS = number("MILLRACE_QUERY_API_MAX_WAITING_READS", "1024", 1, 65_536,
         "reads that may wait for a position; one more is answered 503");
+    /// Projections of a projector.
+    PROJECTOR_PROJECTIONS = text("MILLRACE_PROJECTOR_PROJECTIONS", Some("resource,device_history"),
+        "the projections that a projector runs, separated by commas: some may be given processes of their own");
+    /// Months of history.
+    HISTORY_MONTHS = number("MILLRACE_HISTORY_MONTHS", "13", 0, 1_200,
+        "whole months of device history that are kept beside the one that runs, by log time; older ones are dropped, and 0 keeps all");
     /// Fold lanes.
     PROJECTOR_LANES = number("MILLRACE_PROJECTOR_LANES", "2", 1, 64,
         "lanes of a projection: tasks, each with one database connection, that fold partitions side by side");

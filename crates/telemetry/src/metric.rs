@@ -87,6 +87,7 @@ metrics! {
     ProjectionBatchRecords = Sizes "projection_batch_records" ["projection"] "Records in one batch";
     ProjectionFenceLost = Counter "projection_fence_lost_total" ["projection"] "Batches rolled back because the position was not where it was left";
     ProjectionAttemptsFailed = Counter "projection_failed_attempts_total" ["projection", "class"] "Attempts at a batch that failed, by class";
+    ProjectionUpkeepFailed = Counter "projection_upkeep_failed_total" ["projection"] "Rounds in which a projection could not look after its tables: months made ahead and dropped";
     ProjectionStopped = Gauge "projection_stopped_partitions" ["projection"] "Partitions that do not move until somebody acts";
     ProjectionRebalances = Counter "projection_rebalances_total" ["projection"] "Assignments of partitions taken or given up";
     ProjectionBraked = Gauge "projection_braked" ["projection"] "1 while the projection has stopped itself, else 0";
@@ -103,6 +104,10 @@ metrics! {
     QueryApiReads = Counter "query_api_reads_total" ["read_model", "outcome"] "Reads by outcome: found, not_modified, not_found";
     QueryApiCache = Counter "query_api_cache_total" ["read_model", "outcome"] "Reads by what the cache did: hit, miss, stale, bypass, collapsed, off";
     QueryApiCacheReachable = Gauge "query_api_cache_reachable" [] "1 while reads ask Redis, 0 while it does not answer in time";
+    QueryApiPages = Counter "query_api_pages_total" ["read_model"] "Pages of rows that were answered";
+    QueryApiExports = Counter "query_api_exports_total" ["read_model", "outcome"] "Exports by outcome: complete, abandoned, failed, overdue";
+    QueryApiExportedRows = Counter "query_api_exported_rows_total" ["read_model"] "Rows sent by exports";
+    QueryApiExportsUnderWay = Gauge "query_api_exports_under_way" [] "Exports that run";
     QueryApiTokenWait = Seconds "query_api_token_wait_seconds" ["projection", "outcome"] "Time a read waited for the position of its token: reached, behind, unavailable";
     QueryApiWaiters = Gauge "query_api_waiting_reads" [] "Reads that wait for a position";
     QueryApiPositionsAge = Gauge "query_api_positions_age_seconds" [] "Time since the positions were last heard of";

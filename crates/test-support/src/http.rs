@@ -64,6 +64,40 @@ impl Client {
     }
 }
 
+impl Client {
+    /// Sends a request and leaves the body of its answer where it is.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub async fn download(&self, request: reqwest::RequestBuilder) -> Result<Download> {
+        Ok(Download(request.send().await.context("sending a request")?))
+    }
+}
+
+/// An answer whose body is read piece by piece.
+#[derive(Debug)]
+pub struct Download(reqwest::Response);
+
+impl Download {
+    /// The status code.
+    pub fn status(&self) -> u16 {
+        self.0.status().as_u16()
+    }
+
+    /// A header, or nothing where it is absent or no text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.0.headers().get(name)?.to_str().ok()
+    }
+
+    /// The next bytes; nothing at the end.
+    ///
+    /// # Errors
+    /// The answer breaks off.
+    pub async fn chunk(&mut self) -> Result<Option<Vec<u8>>> {
+        Ok(self.0.chunk().await.context("reading an answer")?.map(|chunk| chunk.to_vec()))
+    }
+}
+
 impl Answer {
     /// A header, or nothing where it is absent or no text.
     pub fn header(&self, name: &str) -> Option<&str> {

@@ -25,7 +25,7 @@ mod token;
 mod world;
 
 pub use eventually::{eventually, eventually_within};
-pub use http::{Answer, Client};
+pub use http::{Answer, Client, Download};
 pub use log::{Log, LogRecord, Outgoing, Writer};
 pub use oracle::{Oracle, StoredRow};
 pub use own_stack::OwnStack;

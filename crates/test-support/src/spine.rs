@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use reqwest::RequestBuilder;
 
-use crate::{Answer, Client, Running, World};
+use crate::{AccessToken, Answer, Client, Download, Launch, Running, World};
 
 /// Command-api, projector and query-api of a world, ready, and a tester's client.
 #[derive(Debug)]
@@ -23,22 +23,41 @@ pub struct Spine {
 pub struct Caller {
     client: Client,
     events: String,
-    resource: String,
+    reads: String,
     bearer: String,
 }
 
 impl Spine {
-    /// Starts the three and waits until they are ready.
+    /// Starts the three and waits until they are ready. The projector folds `resource`.
     ///
     /// # Errors
     /// One of them is not.
     pub async fn start(world: &World) -> Result<Self> {
-        let (command_api, projector, query_api) =
-            (world.command_api()?, world.projector()?, world.query_api()?);
+        Self::start_with(world.command_api()?, world.projector()?, world.query_api()?).await
+    }
+
+    /// The same, with a projector that folds everything.
+    ///
+    /// # Errors
+    /// One of them is not.
+    pub async fn start_whole(world: &World) -> Result<Self> {
+        let projector = world.projector_of("resource,device_history")?;
+        Self::start_with(world.command_api()?, projector, world.query_api()?).await
+    }
+
+    /// Starts these three, which are of one world, and waits until they are ready.
+    ///
+    /// # Errors
+    /// One of them is not.
+    pub async fn start_with(
+        command_api: Launch,
+        projector: Launch,
+        query_api: Launch,
+    ) -> Result<Self> {
         let (command_api, projector, query_api) =
             tokio::try_join!(command_api.start(), projector.start(), query_api.start())?;
         tokio::try_join!(command_api.ready(), projector.ready(), query_api.ready())?;
-        let caller = Caller::new(&command_api, &query_api, &world.token().sign()?)?;
+        let caller = Caller::new(&command_api, &query_api, &AccessToken::tester().sign()?)?;
         Ok(Self { command_api, projector, query_api, caller })
     }
 }
@@ -52,7 +71,7 @@ impl Caller {
         Ok(Self {
             client: Client::new()?,
             events: command_api.url("/api/v1/events"),
-            resource: query_api.url("/api/v1/resources"),
+            reads: query_api.url(""),
             bearer: format!("Bearer {access_token}"),
         })
     }
@@ -74,8 +93,36 @@ impl Caller {
     /// # Errors
     /// The request cannot be made.
     pub fn resource(&self, method: &str, device: &str) -> Result<RequestBuilder> {
-        let request = self.client.request(method, &format!("{}/{device}", self.resource))?;
+        self.ask(method, &format!("/api/v1/resources/{device}"))
+    }
+
+    /// A request for a path of the read side, to be completed and sent.
+    ///
+    /// # Errors
+    /// The request cannot be made.
+    pub fn ask(&self, method: &str, path: &str) -> Result<RequestBuilder> {
+        let request = self.client.request(method, &format!("{}{path}", self.reads))?;
         Ok(request.header("authorization", &self.bearer))
+    }
+
+    /// What the read side answers to a GET of a path.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub async fn get(&self, path: &str) -> Result<Answer> {
+        self.send(self.ask("GET", path)?).await
+    }
+
+    /// What the read side answers to a GET of a path, as new as the token of an answer says.
+    ///
+    /// # Errors
+    /// There is no answer, or the written one carries no token.
+    pub async fn get_after(&self, written: &Answer, path: &str) -> Result<Answer> {
+        let token = written
+            .header("consistency-token")
+            .with_context(|| format!("there is no Consistency-Token in the answer {written}"))?;
+        let request = self.ask("GET", path)?.header("consistency-token", token);
+        self.send(request.header("prefer", "wait=5")).await
     }
 
     /// Sends a request.
@@ -84,6 +131,14 @@ impl Caller {
     /// There is no answer.
     pub async fn send(&self, request: RequestBuilder) -> Result<Answer> {
         self.client.send(request).await
+    }
+
+    /// Sends a request and leaves the body of its answer where it is.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub async fn download(&self, request: RequestBuilder) -> Result<Download> {
+        self.client.download(request).await
     }
 
     /// Reports an event whose payload is this JSON text.
@@ -108,11 +163,7 @@ impl Caller {
     /// # Errors
     /// There is no answer, or the written one carries no token.
     pub async fn read_after(&self, written: &Answer, device: &str) -> Result<Answer> {
-        let token = written
-            .header("consistency-token")
-            .with_context(|| format!("there is no Consistency-Token in the answer {written}"))?;
-        let request = self.resource("GET", device)?;
-        self.send(request.header("consistency-token", token).header("prefer", "wait=5")).await
+        self.get_after(written, &format!("/api/v1/resources/{device}")).await
     }
 
     /// Reads a device's resource as it is.

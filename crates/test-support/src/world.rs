@@ -108,13 +108,22 @@ impl World {
         AccessToken::tester()
     }
 
-    /// A projector, to be set up further and started.
+    /// A projector of `resource`, to be set up further and started.
     ///
     /// # Errors
     /// The stack's addresses are not readable.
     pub fn projector(&self) -> Result<Launch> {
+        self.projector_of("resource")
+    }
+
+    /// A projector of these projections, to be set up further and started.
+    ///
+    /// # Errors
+    /// The stack's addresses are not readable.
+    pub fn projector_of(&self, projections: &str) -> Result<Launch> {
         Ok(self
             .launch("projector", "projector")?
+            .setting("MILLRACE_PROJECTOR_PROJECTIONS", projections)
             .setting("MILLRACE_PROJECTOR_BIND", "127.0.0.1:0")
             .setting("MILLRACE_INSTANCE", "projector-1")
             .setting("MILLRACE_PROJECTOR_SESSION_TIMEOUT_MS", 6000)

@@ -256,7 +256,7 @@ impl<P: Projection> Replay<'_, P> {
     ) -> Result<Rows, ReplayError> {
         let Some(stream_id) = &place.stream_id else { return Ok(Rows::new()) };
         self.projection
-            .rows(connection, scope.generation, stream_id)
+            .rows(connection, scope.generation, stream_id, &place.record())
             .await
             .map_err(failed("reading rows"))
     }

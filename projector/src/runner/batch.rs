@@ -79,6 +79,11 @@ impl<P: Projection> Folding<'_, P> {
         moves: &[Move],
         batch: &[&Item<P::Event>],
     ) -> Result<Committed, BatchError> {
+        let events: Vec<_> = batch.iter().filter_map(|item| item.event()).collect();
+        self.projection
+            .prepare(&mut *connection, self.scope.generation, &events)
+            .await
+            .map_err(bookkeeping("preparing tables"))?;
         // A dropped transaction object would roll back only when the connection is used next,
         // holding the fence until then: the statements are sent by hand.
         connection.execute("BEGIN").await.map_err(bookkeeping("beginning a batch"))?;

@@ -52,6 +52,13 @@ impl Failure {
     pub fn of_database(error: &sqlx::Error, doing: &str) -> Self {
         let Some(database) = error.as_database_error() else { return of_client(error, doing) };
         let code = database.code().unwrap_or_default().into_owned();
+        if code == NO_PARTITION && database.constraint().is_none() {
+            return Self {
+                class: FailureClass::DeployFault,
+                code,
+                message: format!("a table has no partition for a row while {doing}"),
+            };
+        }
         let constraint =
             database.constraint().map(|name| format!(" by constraint {name}")).unwrap_or_default();
         Self {
@@ -101,6 +108,9 @@ impl Failure {
         }
     }
 }
+
+/// A check that a row breaks; where it names no constraint, no partition of the table takes the row.
+const NO_PARTITION: &str = "23514";
 
 /// Classes of SQLSTATE codes (Postgres manual, appendix A).
 fn class_of(code: &str) -> FailureClass {

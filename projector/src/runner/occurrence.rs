@@ -84,6 +84,25 @@ impl AttemptFailed<'_> {
     }
 }
 
+/// The projection could not look after its tables.
+pub(super) struct UpkeepFailed<'a> {
+    pub(super) projection: &'static str,
+    pub(super) failure: &'a Failure,
+}
+
+impl UpkeepFailed<'_> {
+    pub(super) fn emit(self) {
+        Metric::ProjectionUpkeepFailed.counter(&[self.projection]).increment(1);
+        tracing::warn!(
+            projection = self.projection,
+            error.class = self.failure.class.label(),
+            error.code = self.failure.code,
+            "tables are looked after later: {}",
+            self.failure.message
+        );
+    }
+}
+
 /// A partition stands still until somebody acts.
 pub(super) struct PartitionHalted<'a> {
     pub(super) scope: &'a Scope,

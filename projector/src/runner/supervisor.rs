@@ -22,7 +22,7 @@ use super::occurrence::ProcessedLog;
 use super::partition::backoff;
 use super::positions::{self, Scope};
 use super::progress::Progress;
-use super::{Projection, RunnerConfig, publish};
+use super::{Projection, RunnerConfig, publish, upkeep};
 use crate::cache::keeper::Keeper;
 use crate::cache::{Announcer, Cache};
 use crate::letters::brake::Brake;
@@ -244,6 +244,7 @@ impl<P: Projection> Supervisor<P> {
         let mut beside = JoinSet::new();
         beside.spawn(publish::publish(database.clone(), scope.clone(), self.progress.clone()));
         beside.spawn(brake_keeper::keep(pool.clone(), scope.clone(), brake));
+        beside.spawn(upkeep::keep(self.projection.clone(), pool.clone(), scope.clone()));
         let retry = Retry {
             projection: self.projection.clone(),
             scope: scope.clone(),

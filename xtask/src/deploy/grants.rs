@@ -31,6 +31,7 @@ pub(super) async fn grant(owner: &mut PgConnection, schema: &str) -> Result<()> 
 const FOR_ALL: &[&str] = &[
     "GRANT USAGE ON SCHEMA {schema} TO {role}",
     "REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {role}",
+    "REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {schema} FROM {role}",
 ];
 
 const RIGHTS: [(&str, &[&str]); 4] = [
@@ -54,6 +55,9 @@ const RIGHTS: [(&str, &[&str]); 4] = [
             "REVOKE INSERT, UPDATE, DELETE ON letter_actions, dispositions FROM {role}",
             // Locking a generation FOR SHARE needs the right to change one of its columns.
             "GRANT UPDATE (brake, braked_at) ON generations TO {role}",
+            // Months of history are tables, which it does not own.
+            "GRANT EXECUTE ON FUNCTION make_device_history_month, make_device_history_months_ahead,
+                 drop_device_history_month TO {role}",
         ],
     ),
     (
@@ -71,6 +75,7 @@ const RIGHTS: [(&str, &[&str]); 4] = [
             "GRANT UPDATE (head, letters), DELETE ON parked_keys TO {role}",
             // What was tried, done and decided is added to and never changed.
             "GRANT INSERT ON letter_tries, letter_actions, letter_notices, dispositions TO {role}",
+            "GRANT EXECUTE ON FUNCTION make_device_history_month TO {role}",
         ],
     ),
 ];

@@ -2,43 +2,37 @@
 //! "updated_at"}`. The query API answers it, and it stands in the cache.
 
 use domain::Timestamp;
-use serde_json::Value;
 
 use super::ResourceRow;
+use crate::json_object::JsonObject;
 
-/// The row as JSON. Written by hand: the payload goes in as it is stored, byte for byte, which a
-/// serializer would first have to read.
+/// The row as JSON.
 pub fn body(id: &str, row: &ResourceRow) -> String {
-    let mut text = String::with_capacity(row.payload.len() + id.len() + 192);
-    text.push_str("{\"id\":");
-    text.push_str(&Value::from(id).to_string());
-    text.push_str(",\"payload\":");
-    text.push_str(&row.payload);
-    text.push_str(",\"version\":");
-    text.push_str(&row.version.to_string());
-    push_time(&mut text, "occurred_at", row.occurred_at);
-    push_time(&mut text, "recorded_at", Some(row.recorded_at));
-    push_time(&mut text, "updated_at", Some(row.updated_at));
-    text.push('}');
-    text
+    let mut object = JsonObject::with_capacity(row.payload.len() + id.len() + 192);
+    object.text("id", id);
+    object.json("payload", &row.payload);
+    object.plain("version", row.version);
+    object.time("occurred_at", row.occurred_at);
+    object.time("recorded_at", Some(row.recorded_at));
+    object.time("updated_at", Some(row.updated_at));
+    object.finish()
 }
 
-fn push_time(text: &mut String, name: &str, time: Option<Timestamp>) {
-    text.push_str(",\"");
-    text.push_str(name);
-    match time.and_then(Timestamp::to_rfc3339) {
-        Some(time) => {
-            text.push_str("\":\"");
-            text.push_str(&time);
-            text.push('"');
-        }
-        None => text.push_str("\":null"),
-    }
+/// What a body says of its row's `updated_at`, which is its last member; `None` of what is no body.
+pub fn updated_at(body: &[u8]) -> Option<Timestamp> {
+    const MEMBER: &[u8] = b",\"updated_at\":\"";
+    let head = body.strip_suffix(b"\"}")?;
+    // A time holds no quotes.
+    let begin = head.iter().rposition(|byte| *byte == b'"')? + 1;
+    let (before, time) = head.split_at(begin);
+    let is_member = before.ends_with(MEMBER);
+    is_member.then(|| Timestamp::parse_rfc3339(std::str::from_utf8(time).ok()?)).flatten()
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::Value;
 
     use super::*;
     use crate::recorded::LogPosition;
@@ -69,6 +63,15 @@ mod tests {
     fn a_time_that_is_not_known_is_null() {
         let value: Value = serde_json::from_str(&body("d", &row("1", None))).unwrap();
         assert_eq!(value["occurred_at"], Value::Null);
+    }
+
+    #[test]
+    fn a_body_says_when_it_was_updated() {
+        let row = row(r#"{"updated_at":"2001-01-01T00:00:00Z"}"#, None);
+        assert_eq!(updated_at(body("d", &row).as_bytes()), Some(row.updated_at));
+        for text in ["", "{}", r#"{"a":"2001-01-01T00:00:00Z"}"#, r#"{"updated_at":"x"}"#, "\"}"] {
+            assert_eq!(updated_at(text.as_bytes()), None, "{text}");
+        }
     }
 
     proptest! {

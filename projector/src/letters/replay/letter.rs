@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::Timestamp;
 use event_schema::decode::{DecodeError, Decoder};
-use read_models::recorded::{LogPosition, Recorded};
+use read_models::recorded::{LogPosition, RecordPlace, Recorded};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
@@ -19,12 +19,22 @@ pub(super) struct Place {
     topic: String,
     epoch: i32,
     partition: i32,
+    log_offset: i64,
+    log_time: DateTime<Utc>,
     pub(super) stream_id: Option<String>,
 }
 
 impl Place {
     pub(super) fn partition(&self) -> i32 {
         self.partition
+    }
+
+    pub(super) fn record(&self) -> RecordPlace {
+        RecordPlace {
+            partition: self.partition,
+            position: LogPosition { epoch: self.epoch, offset: self.log_offset },
+            log_time: Timestamp(self.log_time.timestamp_micros()),
+        }
     }
 
     pub(super) fn scope(&self, projection: &'static str) -> Scope {
@@ -92,7 +102,7 @@ pub(super) async fn place(
     letter: Uuid,
 ) -> Result<Option<Place>, sqlx::Error> {
     sqlx::query_as(
-        "SELECT id, projection, generation, topic, epoch, partition, stream_id
+        "SELECT id, projection, generation, topic, epoch, partition, log_offset, log_time, stream_id
          FROM letters WHERE id = $1",
     )
     .bind(letter)
