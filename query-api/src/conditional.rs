@@ -6,23 +6,26 @@ use axum::http::header::IF_NONE_MATCH;
 use axum::http::{HeaderMap, HeaderValue};
 
 /// The strong entity tag of a row: `"<generation>.<version>"`. A version alone would not do: a
-/// rebuilt view counts anew.
+/// rebuilt view counts anew. What is shown beside the row makes it another one: a device that has
+/// fallen silent has the tag `"<generation>.<version>.offline"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct EntityTag {
     pub(crate) generation: i32,
     pub(crate) version: u64,
+    pub(crate) is_online: bool,
 }
 
 impl fmt::Display for EntityTag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}.{}\"", self.generation, self.version)
+        let silence = if self.is_online { "" } else { ".offline" };
+        write!(f, "\"{}.{}{silence}\"", self.generation, self.version)
     }
 }
 
 impl EntityTag {
     /// As a header.
     pub(crate) fn header_value(self) -> HeaderValue {
-        // Digits, a dot and quotes: the value is always valid.
+        // Digits, letters, dots and quotes: the value is always valid.
         HeaderValue::from_str(&self.to_string()).unwrap_or(HeaderValue::from_static("\"\""))
     }
 
@@ -59,7 +62,7 @@ mod tests {
 
     use super::*;
 
-    const TAG: EntityTag = EntityTag { generation: 1, version: 15 };
+    const TAG: EntityTag = EntityTag { generation: 1, version: 15, is_online: true };
 
     fn is_known_by(lines: &[&str]) -> bool {
         let mut headers = HeaderMap::new();
@@ -81,6 +84,17 @@ mod tests {
         ] {
             assert!(is_known_by(lines), "{lines:?}");
         }
+    }
+
+    #[test]
+    fn a_device_that_fell_silent_is_not_what_the_reader_knows() {
+        let offline = EntityTag { is_online: false, ..TAG };
+        assert_eq!(offline.to_string(), "\"1.15.offline\"");
+        let mut headers = HeaderMap::new();
+        headers.insert(IF_NONE_MATCH, TAG.header_value());
+        assert!(!offline.is_known_by(&headers));
+        headers.insert(IF_NONE_MATCH, offline.header_value());
+        assert!(offline.is_known_by(&headers) && !TAG.is_known_by(&headers));
     }
 
     #[test]
@@ -107,7 +121,8 @@ mod tests {
         ) {
             let is_listed = tags.iter().any(|(_, g, v)| (*g, *v) == (1, 15));
             let list: Vec<_> = tags.iter().map(|(is_weak, generation, version)| {
-                let tag = EntityTag { generation: *generation, version: *version };
+                let (generation, version) = (*generation, *version);
+                let tag = EntityTag { generation, version, is_online: true };
                 format!("{}{tag}", if *is_weak { "W/" } else { "" })
             }).collect();
             prop_assert_eq!(is_known_by(&[&list.join(", ")]), is_listed);

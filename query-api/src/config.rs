@@ -10,7 +10,9 @@ use settings::{Prefix, Settings, table};
 
 use crate::cache::CacheSettings;
 use crate::consistency::Waits;
+use crate::export::ExportLimits;
 use crate::lookups::LookupLimits;
+use crate::page::PageLimits;
 use crate::resource;
 
 /// What query-api runs with.
@@ -27,6 +29,11 @@ pub struct Config {
     pub drain: Duration,
     pub(crate) cache: Option<CacheSettings>,
     pub(crate) lookups: LookupLimits,
+    pub(crate) page_lookups: LookupLimits,
+    pub(crate) pages: PageLimits,
+    pub(crate) exports: ExportLimits,
+    /// Silence after which a device is offline.
+    pub(crate) offline_after: Duration,
     pub(crate) waits: Waits,
     pub(crate) max_waiting: usize,
     /// The topic of the `resource` view.
@@ -49,6 +56,14 @@ impl Config {
                 queued: settings.size(&table::QUERY_API_QUEUED_READS),
                 timeout: settings.millis(&table::QUERY_API_READ_TIMEOUT),
             },
+            page_lookups: LookupLimits {
+                connections: settings.size(&table::QUERY_API_PAGE_CONNECTIONS),
+                queued: settings.size(&table::QUERY_API_MAX_PAGES),
+                timeout: settings.millis(&table::QUERY_API_READ_TIMEOUT),
+            },
+            pages: PageLimits::from_settings(settings),
+            exports: ExportLimits::from_settings(settings),
+            offline_after: settings.millis(&table::OFFLINE_AFTER),
             waits: Waits {
                 usual: settings.millis(&table::QUERY_API_DEFAULT_WAIT),
                 longest: settings.millis(&table::QUERY_API_MAX_WAIT),

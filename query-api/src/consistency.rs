@@ -1,6 +1,7 @@
 //! Reading one's writes: what a consistency token asks of a read, and what the answer says of it.
 
 mod letters;
+mod open_letters;
 mod partitioner;
 
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::prefer::{Handling, PREFERENCE_APPLIED, Prefer};
 use crate::refused::Refused;
 
 pub(crate) use letters::{OldestLetter, OpenLetters, Shown};
+pub(crate) use open_letters::{Whose, find as find_letters};
 
 /// The header of consistency tokens, in and out.
 pub(crate) const CONSISTENCY_TOKEN: HeaderName = HeaderName::from_static("consistency-token");
@@ -160,10 +162,15 @@ impl Settled {
     pub(crate) fn onto(
         self,
         mut response: Response,
-        shown: Option<Shown>,
+        shown: impl IntoIterator<Item = Shown>,
         key: &TokenKey,
     ) -> Response {
-        let shown = shown.and_then(|shown| self.promised(shown));
+        let promised = shown.into_iter().filter_map(|shown| self.promised(shown));
+        let shown = promised.reduce(|mut all, shown| {
+            // One that is full names as much as it can.
+            let _ = all.merge(&shown);
+            all
+        });
         let headers = response.headers_mut();
         if let Some(applied) = self.applied.and_then(|text| HeaderValue::from_str(&text).ok()) {
             headers.insert(PREFERENCE_APPLIED, applied);
@@ -198,6 +205,14 @@ impl Positions {
         let partitions = self.partitions(topic, epoch)?;
         let partition = partitioner::partition_of(key.as_bytes(), partitions);
         Some(Shown { log: LogPartition { topic: topic.to_owned(), epoch, partition }, offset })
+    }
+
+    /// The same record where no letter of its partition is open at or below it, else the one before
+    /// the first that may be: what may be promised of a view as a whole.
+    pub(crate) fn clear(&self, projection: &str, shown: Shown) -> Option<Shown> {
+        let below = self.clear_below(projection, &shown.log)?;
+        let offset = shown.offset.min(below.checked_sub(1)?);
+        Some(Shown { offset, ..shown })
     }
 
     /// The partition that a key's records go to now. `None` while it is not known how many there

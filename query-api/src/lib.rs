@@ -9,7 +9,13 @@ mod caller;
 mod conditional;
 mod config;
 mod consistency;
+mod cursor;
+mod device_history;
+mod export;
+mod listing;
 mod lookups;
+mod page;
+mod parameters;
 mod positions;
 mod prefer;
 mod probes;
@@ -31,9 +37,13 @@ use tokio_util::task::TaskTracker;
 
 use cache::{Cache, CacheCounters};
 use consistency::Waits;
+use cursor::Cursors;
+use device_history::HistoryPages;
+use export::Exports;
 use lookups::Lookups;
+use page::{PageLimits, Slots};
 use positions::{Positions, follow};
-use resource::ResourceLookup;
+use resource::{ResourceLookup, ResourcePages};
 
 pub use config::Config;
 
@@ -52,6 +62,13 @@ pub(crate) struct Parts {
     cache: Cache,
     resources: Lookups<ResourceLookup>,
     resource_topic: String,
+    lists: Lookups<ResourcePages>,
+    histories: Lookups<HistoryPages>,
+    pages: PageLimits,
+    slots: Slots,
+    cursors: Cursors,
+    exports: Exports,
+    offline_after: Duration,
     counters: Counters,
 }
 
@@ -68,6 +85,8 @@ struct Counters {
     found: metrics::Counter,
     not_modified: metrics::Counter,
     not_found: metrics::Counter,
+    pages: metrics::Counter,
+    history_pages: metrics::Counter,
     cache: CacheCounters,
 }
 
@@ -118,6 +137,16 @@ impl Process for App {
         for (n, connection) in connections.into_iter().enumerate() {
             spawn.must_run(health.component(format!("reads {}", n + 1)), connection);
         }
+        let (lists, connections) = Lookups::new(&config.database, config.page_lookups);
+        for (n, connection) in connections.into_iter().enumerate() {
+            spawn.must_run(health.component(format!("pages of resources {}", n + 1)), connection);
+        }
+        let (histories, connections) = Lookups::new(&config.database, config.page_lookups);
+        for (n, connection) in connections.into_iter().enumerate() {
+            spawn.must_run(health.component(format!("pages of history {}", n + 1)), connection);
+        }
+        let exports =
+            Exports::new(&config.database, config.exports, tasks.clone(), shutdown.clone());
         spawn.until_shutdown(follow::follow(
             config.database,
             positions.clone(),
@@ -135,15 +164,23 @@ impl Process for App {
 
         let api = Api(Arc::new(Parts {
             verifier,
+            cursors: Cursors::new(&config.tokens),
             tokens: config.tokens,
             positions,
             waits: config.waits,
             cache,
             resources,
             resource_topic: config.resource_topic,
+            lists,
+            histories,
+            pages: config.pages,
+            slots: Slots::new(config.pages),
+            exports,
+            offline_after: config.offline_after,
             counters: Counters::new(),
         }));
-        let routes = Router::new().merge(resource::routes()).with_state(api);
+        let routes =
+            Router::new().merge(resource::routes()).merge(device_history::routes()).with_state(api);
         let address = config.http.bind;
         let server = Server::start(routes, config.http, health.clone())
             .await
@@ -204,6 +241,8 @@ impl Counters {
             found: of("found"),
             not_modified: of("not_modified"),
             not_found: of("not_found"),
+            pages: Metric::QueryApiPages.counter(&["resource"]),
+            history_pages: Metric::QueryApiPages.counter(&["device_history"]),
             cache: CacheCounters::of("resource"),
         }
     }

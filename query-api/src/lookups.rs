@@ -14,15 +14,15 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-/// Most keys in one statement.
-const MAX_KEYS: usize = 64;
-
 /// One kind of look-up and the statement that makes many of them at once.
 pub(crate) trait Lookup: Send + Sync + 'static {
     /// What is looked for.
     type Key: Send + Sync + 'static;
     /// What is known of it, also where that is nothing.
     type Found: Send + 'static;
+
+    /// Most keys in one statement.
+    const AT_ONCE: usize = 64;
 
     /// What is known of each key, in their order, all as of one moment.
     fn find(
@@ -115,7 +115,12 @@ fn session(database: &DatabaseConfig, timeout: Duration) -> PgConnectOptions {
         lock: timeout,
         statement: timeout,
     };
-    database.session("query-api", limits).options([
+    read_only(database.session("query-api", limits))
+}
+
+/// A session that changes nothing, and reads by indexes.
+pub(crate) fn read_only(options: PgConnectOptions) -> PgConnectOptions {
+    options.options([
         ("default_transaction_read_only", "on"),
         // One plan for ever, and that by the index: planning a read costs more than the read, and
         // statistics of a table that was empty a minute ago must not choose a scan.
@@ -132,8 +137,8 @@ struct Line {
 
 impl Line {
     async fn serve<L: Lookup>(mut self, queue: Queue<L>, timeout: Duration) {
-        let mut wanted = Vec::with_capacity(MAX_KEYS);
-        while queue.lock().await.recv_many(&mut wanted, MAX_KEYS).await > 0 {
+        let mut wanted = Vec::with_capacity(L::AT_ONCE);
+        while queue.lock().await.recv_many(&mut wanted, L::AT_ONCE).await > 0 {
             // Who has gone away is not asked for.
             wanted.retain(|wanted| !wanted.answer.is_closed());
             if wanted.is_empty() {

@@ -13,6 +13,8 @@ mod notice;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::Utc;
+use domain::Timestamp;
 use telemetry::Metric;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
@@ -31,6 +33,8 @@ struct Known {
     answers: u64,
     /// When the last answer came; ages are counted from here.
     answered_at: Option<Instant>,
+    /// The database's time, and when it was heard.
+    database_time: Option<(Timestamp, Instant)>,
 }
 
 /// The knowledge and those who wait for it to grow. Clones are the same.
@@ -108,6 +112,19 @@ impl Positions {
     pub(crate) fn are_clear(&self, projection: &str, needs: &[Need]) -> bool {
         let known = self.0.known.borrow();
         needs.iter().all(|need| known.map.is_clear(projection, need))
+    }
+
+    /// The offset below which it is known that nothing of the partition is set aside.
+    pub(crate) fn clear_below(&self, projection: &str, log: &map::LogPartition) -> Option<u64> {
+        self.0.known.borrow().map.clear_below(projection, log)
+    }
+
+    /// The database's time, as it was heard last and by what has passed since; ours before.
+    pub(crate) fn database_time(&self) -> Timestamp {
+        let heard = self.0.known.borrow().database_time;
+        let Some((time, at)) = heard else { return Timestamp(Utc::now().timestamp_micros()) };
+        let since = i64::try_from(at.elapsed().as_micros()).unwrap_or(i64::MAX);
+        Timestamp(time.micros().saturating_add(since))
     }
 
     /// How many partitions the topic has in this life, as far as known.

@@ -14,7 +14,7 @@ use crate::positions::Unreached;
 use crate::positions::map::{LogPartition, Need, Position};
 
 /// When a reader may come back after a refusal that passes.
-const SOON: Duration = Duration::from_secs(1);
+pub(crate) const SOON: Duration = Duration::from_secs(1);
 
 /// When a record may have been tried again that is set aside.
 const TRIED_AGAIN: Duration = Duration::from_secs(2);

@@ -1,6 +1,8 @@
 //! `GET /api/v1/resources/{id}`: the latest state of a device.
 
 mod letters;
+mod list;
+mod presence;
 mod row;
 
 use access::Role;
@@ -12,6 +14,7 @@ use axum::{Router, routing::get};
 use domain::device::DeviceId;
 use problem_details::{Problem, ProblemType};
 use read_models::cached::CachedRow;
+use read_models::resource;
 
 use crate::Api;
 use crate::cache::{CACHE_STATUS, CacheStatus, Place};
@@ -22,8 +25,10 @@ use crate::lookups::LookupError;
 use crate::positions::map::Need;
 use crate::refused::Refused;
 
+use presence::{ONLINE, is_online};
 use row::ResourceKey;
 
+pub(crate) use list::ResourcePages;
 pub(crate) use row::ResourceLookup;
 
 /// The projection whose view this is.
@@ -45,6 +50,7 @@ pub(crate) const TOPIC: &str = "events-input";
 pub(crate) fn routes() -> Router<Api> {
     Router::new()
         .route("/api/v1/resources/{id}", get(get_resource))
+        .route("/api/v1/resources", get(list::get_resources))
         .route("/resource/{id}", get(get_resource_by_alias))
 }
 
@@ -89,13 +95,14 @@ async fn get_resource(
         insert(response.headers_mut(), CACHE_STATUS, cache_status);
         return Ok(settled.onto(response, None, &api.tokens));
     };
-    let tag = EntityTag { generation: row.generation, version: row.version };
+    let is_online = api.is_online(&row);
+    let tag = EntityTag { generation: row.generation, version: row.version, is_online };
     let mut response = if tag.is_known_by(&headers) {
         api.counters.not_modified.increment(1);
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         api.counters.found.increment(1);
-        ([(CONTENT_TYPE, "application/json")], row.body).into_response()
+        ([(CONTENT_TYPE, "application/json")], shown_body(&row, is_online)).into_response()
     };
     let out = response.headers_mut();
     out.reserve(HEADERS);
@@ -105,6 +112,22 @@ async fn get_resource(
     insert(out, CACHE_STATUS, cache_status);
     let shown = api.positions.shown(&api.resource_topic, id.as_str(), row.position);
     Ok(settled.onto(response, shown, &api.tokens))
+}
+
+impl Api {
+    /// Whether the device has reported within the time that it may be silent. What is cached does not
+    /// say so: it would be true for a while only.
+    fn is_online(&self, row: &CachedRow) -> bool {
+        let updated_at = resource::updated_at(&row.body);
+        updated_at
+            .is_some_and(|at| is_online(at, self.positions.database_time(), self.offline_after))
+    }
+}
+
+/// The row with what is derived of it.
+fn shown_body(row: &CachedRow, is_online: bool) -> Vec<u8> {
+    let members = row.body.strip_suffix(b"}").unwrap_or(&row.body);
+    [members, format!(",\"{ONLINE}\":{is_online}}}").as_bytes()].concat()
 }
 
 /// What is known of a device, all of one moment.
@@ -146,7 +169,7 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>)
 }
 
 /// An id that no device can have names nothing.
-fn device_id(path: Result<Path<String>, PathRejection>) -> Result<DeviceId, Problem> {
+pub(crate) fn device_id(path: Result<Path<String>, PathRejection>) -> Result<DeviceId, Problem> {
     let not_found = |detail: String| Problem::new(ProblemType::NotFound, detail);
     let Path(text) = path.map_err(|error| not_found(format!("the path is not valid: {error}")))?;
     DeviceId::parse(text, usize::MAX)

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use domain::Timestamp;
 use lifecycle::{Component, Heartbeat};
 use read_models::database::{DatabaseConfig, SessionLimits};
 use sqlx::PgPool;
@@ -26,11 +28,13 @@ const RELISTEN: Duration = Duration::from_millis(500);
 
 impl Positions {
     /// Takes an answer of the database, and the notices that came while it was asked.
-    pub(super) fn answered(&self, map: PositionMap, meanwhile: &[Advance]) {
+    pub(super) fn answered(&self, answer: Answer, meanwhile: &[Advance]) {
         self.0.known.send_modify(|known| {
-            known.map.replace(map, meanwhile);
+            known.map.replace(answer.map, meanwhile);
             known.answers += 1;
-            known.answered_at = Some(Instant::now());
+            let now = Instant::now();
+            known.answered_at = Some(now);
+            known.database_time = Some((answer.time, now));
         });
     }
 
@@ -105,8 +109,8 @@ async fn ask_and_listen(
             }
         }
     };
-    let map = answer.map_err(|_| AskError::TooSlow)?.map_err(AskError::Database)?;
-    positions.answered(map, &meanwhile);
+    let answer = answer.map_err(|_| AskError::TooSlow)?.map_err(AskError::Database)?;
+    positions.answered(answer, &meanwhile);
     Ok(())
 }
 
@@ -171,6 +175,16 @@ impl<'a> Ears<'a> {
     }
 }
 
+/// What the database said.
+pub(super) struct Answer {
+    pub(super) map: PositionMap,
+    /// Its clock.
+    pub(super) time: Timestamp,
+}
+
+/// Its clock comes last, when all else is read.
+const ASK_TIME: &str = "SELECT clock_timestamp()";
+
 /// Everything in one statement, so that it is of one moment.
 const ASK: &str = "
     SELECT t.topic, t.epoch, t.partitions, NULL, NULL, NULL, NULL, NULL, NULL, NULL
@@ -199,7 +213,13 @@ type Row = (
     Option<bool>,
 );
 
-async fn ask(pool: &PgPool) -> Result<PositionMap, sqlx::Error> {
+async fn ask(pool: &PgPool) -> Result<Answer, sqlx::Error> {
+    let map = ask_positions(pool).await?;
+    let time: DateTime<Utc> = sqlx::query_scalar(ASK_TIME).fetch_one(pool).await?;
+    Ok(Answer { map, time: Timestamp(time.timestamp_micros()) })
+}
+
+async fn ask_positions(pool: &PgPool) -> Result<PositionMap, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(ASK).fetch_all(pool).await?;
     let mut map = PositionMap::default();
     for row in rows {

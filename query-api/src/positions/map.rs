@@ -137,9 +137,13 @@ impl PositionMap {
     /// Whether it is known that no letter at or below the need's offset is open. Those that come
     /// are at or above the position, and one that is settled stays so.
     pub(crate) fn is_clear(&self, projection: &str, need: &Need) -> bool {
-        let build = self.active.get(projection);
-        let below = build.and_then(|build| build.clear_below.get(&need.log));
-        below.is_some_and(|below| need.offset < *below)
+        let below = self.clear_below(projection, &need.log);
+        below.is_some_and(|below| need.offset < below)
+    }
+
+    /// The offset below which it is known that no letter of the partition is open.
+    pub(crate) fn clear_below(&self, projection: &str, log: &LogPartition) -> Option<u64> {
+        self.active.get(projection)?.clear_below.get(log).copied()
     }
 
     /// How many partitions the topic has in this life.

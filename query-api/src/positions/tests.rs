@@ -18,13 +18,19 @@ fn answer(positions: &Positions, next_offset: u64) {
     let position = Position { next_offset, age: Some(Duration::from_secs(1)) };
     let positions_now = [(log(0), position)].into();
     let build = ActiveBuild { generation: 1, positions: positions_now, ..ActiveBuild::default() };
-    positions.answered(
-        PositionMap {
-            topics: [(("events-input".into(), 1), 12)].into(),
-            active: [("resource".into(), build)].into(),
-        },
-        &[],
-    );
+    let map = PositionMap {
+        topics: [(("events-input".into(), 1), 12)].into(),
+        active: [("resource".into(), build)].into(),
+    };
+    positions.answered(follow::Answer { map, time: Timestamp(1_000_000) }, &[]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_database_s_clock_goes_on_between_its_answers() {
+    let positions = Positions::new(1);
+    answer(&positions, 1);
+    tokio::time::advance(Duration::from_secs(3)).await;
+    assert_eq!(positions.database_time(), Timestamp(4_000_000));
 }
 
 fn notice(positions: &Positions, next_offset: u64) {
