@@ -10,6 +10,7 @@ mod drain;
 mod http_load;
 mod ingest;
 mod ingest_baseline;
+mod pages;
 mod project;
 mod project_baseline;
 mod project_cache;
@@ -43,6 +44,8 @@ enum Bench {
     Project(project::Project),
     /// GET of a resource that stands in the cache.
     Read(read::Read),
+    /// Pages of a long history, wherever they are.
+    Pages(pages::Pages),
     /// The baseline of `project`, which it starts as a process of its own.
     #[command(hide = true)]
     BareLoop(project_baseline::Loop),
@@ -60,7 +63,7 @@ async fn main() -> Result<()> {
     match bench {
         Some(bench) => run(bench, &directory).await,
         None => {
-            for name in ["ingest", "project", "read"] {
+            for name in ["ingest", "project", "read", "pages"] {
                 if let Some(bench) = Arguments::parse_from(["benches", name]).bench {
                     run(bench, &directory).await?;
                 }
@@ -75,6 +78,7 @@ async fn run(bench: Bench, directory: &Path) -> Result<()> {
         Bench::Ingest(bench) => ingest::run(directory, &bench).await,
         Bench::Project(bench) => project::run(directory, &bench).await,
         Bench::Read(bench) => read::run(directory, &bench).await,
+        Bench::Pages(bench) => pages::run(directory, &bench).await,
         Bench::BareLoop(bare) => project_baseline::run(bare).await,
         Bench::BareHandler(bare) => ingest_baseline::run(bare).await,
         Bench::BareReader(bare) => read_baseline::run(bare).await,
