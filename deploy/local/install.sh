@@ -7,7 +7,7 @@ set -eu
 wanted="
 java:default-jre-headless mvn:maven redis-server:redis-server nginx:nginx-light kcat:kcat
 psql:postgresql-client gcc:gcc g++:g++ make:make perl:perl pkg-config:pkg-config curl:curl
-xz:xz-utils tar:tar setpriv:util-linux python3:python3
+xz:xz-utils tar:tar setpriv:util-linux python3:python3 promtool:prometheus
 "
 
 missing=""
