@@ -114,6 +114,7 @@ fn report_limits(settings: &mut Settings) -> ReportLimits {
         },
         device_id_characters: settings.size(&table::DEVICE_ID_MAX),
         occurred_at_max_ahead: i64::try_from(ahead).unwrap_or(i64::MAX),
+        items: settings.size(&table::EVENTS_MAX_ITEMS),
     }
 }
 
@@ -134,6 +135,20 @@ mod tests {
         let report = read(&[]).unwrap_or_else(|faults| panic!("{faults:?}")).report;
         assert_eq!(report.payload, json_text::Limits::default());
         assert_eq!((report.device_id_characters, report.occurred_at_max_ahead), (128, 300_000_000));
+        assert_eq!(report.items, 1_000);
+    }
+
+    #[test]
+    fn the_front_door_lets_a_body_through_that_is_just_too_large() {
+        let front_door = include_str!("../../deploy/nginx/nginx.conf");
+        let directive = |line: &str| {
+            line.trim().strip_prefix("client_max_body_size ")?.strip_suffix("k;")?.parse().ok()
+        };
+        let sizes: Vec<usize> = front_door.lines().filter_map(directive).collect();
+        let max_body = read(&[]).unwrap_or_else(|faults| panic!("{faults:?}")).http.max_body;
+        let [kibibytes] = sizes[..] else { panic!("the front door has the sizes {sizes:?}") };
+        let margin = kibibytes * 1024 - max_body;
+        assert!((1..=max_body / 10).contains(&margin), "{kibibytes}k is not just above {max_body}");
     }
 
     #[test]

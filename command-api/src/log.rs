@@ -2,7 +2,7 @@
 
 use event_schema::header::{Headers, MAX_COUNT};
 use kafka_io::header::RecordHeaders;
-use kafka_io::producer::{Delivered, Producer, Record, SendError};
+use kafka_io::producer::{Delivered, LostOutcome, Producer, Record, Refusal};
 
 /// A record to append.
 #[derive(Debug)]
@@ -19,22 +19,25 @@ pub struct NewRecord<'a> {
 
 /// Where events go. The process uses [`Producer`]; tests note what was sent.
 pub trait Log: Send + Sync + 'static {
-    /// Appends a record and waits until it is acknowledged.
+    /// Hands a record over; records of one stream are appended in the order of these calls. What is
+    /// returned waits until every in-sync replica has it, or says why nobody knows.
     ///
     /// # Errors
-    /// [`SendError::Refused`] where it is certainly not in the log, now or later;
-    /// [`SendError::Unknown`] for all else.
+    /// It is certainly not in the log, now or later.
     fn append(
         &self,
         record: NewRecord<'_>,
-    ) -> impl Future<Output = Result<Delivered, SendError>> + Send;
+    ) -> Result<impl Future<Output = Result<Delivered, LostOutcome>> + Send + use<Self>, Refusal>;
 }
 
 impl Log for Producer {
-    async fn append(&self, record: NewRecord<'_>) -> Result<Delivered, SendError> {
+    fn append(
+        &self,
+        record: NewRecord<'_>,
+    ) -> Result<impl Future<Output = Result<Delivered, LostOutcome>> + Send + use<>, Refusal> {
         let mut headers = RecordHeaders::with_capacity(MAX_COUNT);
         record.headers.write(|name, value| headers.push(name, value));
         let NewRecord { topic, stream_id, value, .. } = record;
-        self.send(Record { topic, key: stream_id.as_bytes(), payload: value, headers }).await
+        self.enqueue(Record { topic, key: stream_id.as_bytes(), payload: value, headers })
     }
 }

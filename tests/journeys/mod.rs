@@ -1,6 +1,7 @@
 //! What users do, over HTTP, through the real processes.
 
 mod access;
+mod arrays;
 mod cache;
 mod configuration;
 mod consistency;

@@ -6,14 +6,23 @@ use domain::device::{BodyHash, Dedupe, DeviceId};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::idempotency_key::IdempotencyKey;
-
 /// The identity of one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) request_id: Uuid,
     pub(crate) dedupe: Dedupe,
     pub(crate) body_hash: Option<BodyHash>,
+}
+
+/// Who named an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// Nobody: every request is a new event.
+    Nobody,
+    /// The client, by an `Idempotency-Key`.
+    Key,
+    /// The client, by a CloudEvent's `source` and `id`.
+    Event,
 }
 
 /// What a client's own id of an event means only together with: the same key of another caller or
@@ -26,9 +35,9 @@ pub(crate) struct ClientId<'a> {
     pub(crate) subject: &'a str,
     /// The CloudEvents source; empty where the key is an `Idempotency-Key`.
     pub(crate) source: &'a str,
-    /// The key.
-    pub(crate) key: &'a IdempotencyKey,
-    /// The event's place in its request.
+    /// The `Idempotency-Key`, or the CloudEvents id.
+    pub(crate) key: &'a str,
+    /// The event's place in the request that the key names; 0 where it names the event.
     pub(crate) item: u32,
 }
 
@@ -57,6 +66,11 @@ impl Identity {
 }
 
 impl ClientId<'_> {
+    /// Whether a key or a CloudEvent gave it.
+    pub(crate) fn named(self) -> Named {
+        if self.source.is_empty() { Named::Key } else { Named::Event }
+    }
+
     fn request_id(self, device_id: &DeviceId) -> Uuid {
         let mut hash = Sha256::new();
         for part in
@@ -64,7 +78,7 @@ impl ClientId<'_> {
         {
             update(&mut hash, part);
         }
-        update(&mut hash, self.key.as_str());
+        update(&mut hash, self.key);
         hash.update(self.item.to_be_bytes());
         let hash: [u8; 32] = hash.finalize().into();
         let mut bytes = [0; 16];
@@ -93,25 +107,17 @@ fn update(hash: &mut Sha256, text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::idempotency_key::IDEMPOTENCY_KEY;
-
-    fn key(text: &str) -> IdempotencyKey {
-        let headers = HeaderMap::from_iter([(IDEMPOTENCY_KEY, text.parse().unwrap())]);
-        IdempotencyKey::from_headers(&headers).unwrap().unwrap()
-    }
 
     /// issuer, subject, device, source, key, item, occurred_at, payload
     type Parts = (String, String, String, String, String, u32, Option<String>, String);
 
     fn identity(parts: &Parts) -> Identity {
-        let (issuer, subject, device_id, source, name, item, occurred_at, payload) = parts;
-        let key = key(name);
+        let (issuer, subject, device_id, source, key, item, occurred_at, payload) = parts;
         let device_id = DeviceId::parse(device_id.as_str(), 128).unwrap();
-        let id = ClientId { issuer, subject, source, key: &key, item: *item };
+        let id = ClientId { issuer, subject, source, key, item: *item };
         let occurred_at = occurred_at.as_deref();
         Identity::of_client(id, Reported { device_id: &device_id, occurred_at, payload })
     }

@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 
 use domain::Timestamp;
-use domain::device::{DeviceId, DeviceIdError};
-use domain::json_text::{self, Fault, Kind, Member, Rule, Value};
-use problem_details::{FieldError, Problem, ProblemType};
+use domain::device::DeviceId;
+use domain::json_text::{self, Kind, Member, Value};
+use problem_details::Problem;
+
+use super::fields::{self, Broken, Faults, fault_problem, read_items};
 
 /// What a report may hold.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +18,8 @@ pub struct ReportLimits {
     pub device_id_characters: usize,
     /// How far ahead of our clock `occurred_at` may be, in microseconds.
     pub occurred_at_max_ahead: i64,
+    /// Events of the largest array or batch.
+    pub items: usize,
 }
 
 /// A report that keeps all rules.
@@ -25,175 +29,124 @@ pub(crate) struct Report<'a> {
     /// The moment, and the text that named it.
     pub(crate) occurred_at: Option<(Timestamp, Cow<'a, str>)>,
     /// JSON text, exactly as it was sent.
-    pub(crate) payload: &'a str,
+    pub(crate) payload: Cow<'a, str>,
 }
 
-/// The members found so far and what is wrong with them.
+/// The members found so far.
 #[derive(Default)]
 struct Reading<'a> {
     device_id: Option<DeviceId>,
     occurred_at: Option<(Timestamp, Cow<'a, str>)>,
     payload: Option<&'a str>,
-    errors: Vec<FieldError>,
-    /// Whether more is wrong than `errors` names.
-    is_cut: bool,
 }
-
-/// Most faults that a problem names: an answer must not grow with what is wrong.
-const MAX_ERRORS: usize = 16;
 
 impl<'a> Report<'a> {
     /// Reads `{"device_id", "payload", "occurred_at"?}`; the payload is any JSON value.
     ///
     /// # Errors
     /// A problem that names the first fault of the JSON text, or else the faults of the members, up
-    /// to [`MAX_ERRORS`].
+    /// to a bound.
     pub(crate) fn read(
         body: &'a [u8],
         limits: &ReportLimits,
         now: Timestamp,
     ) -> Result<Self, Problem> {
-        let text = std::str::from_utf8(body).map_err(|error| {
-            let detail = format!("is not UTF-8 at byte {}", error.valid_up_to());
-            problem(ProblemType::MalformedJson, vec![field_error("", "utf-8", None, detail)], false)
+        let members = json_text::members(fields::text(body)?, &limits.payload);
+        Self::of_members(&members.map_err(fault_problem)?, Faults::of_body(), limits, now)
+    }
+
+    /// Reads an array of them; each is read on its own.
+    ///
+    /// # Errors
+    /// A problem of the whole: it is no JSON, or has none or too many items.
+    pub(crate) fn read_array(
+        body: &'a [u8],
+        limits: &ReportLimits,
+        now: Timestamp,
+    ) -> Result<Vec<Result<Self, Problem>>, Problem> {
+        let text = fields::text(body)?;
+        let reports = read_items(text, &limits.payload, limits.items, |members, faults| {
+            Self::of_members(&members, faults, limits, now)
         })?;
-        let members = json_text::members(text, &limits.payload).map_err(fault_problem)?;
+        if reports.is_empty() {
+            let mut faults = Faults::of_body();
+            faults.note("", Broken::no_items());
+            return Err(faults.refuse());
+        }
+        Ok(reports)
+    }
+
+    fn of_members(
+        members: &[Member<'a>],
+        mut faults: Faults,
+        limits: &ReportLimits,
+        now: Timestamp,
+    ) -> Result<Self, Problem> {
         let mut reading = Reading::default();
-        for member in &members {
-            reading.member(member, limits, now);
-            if reading.is_cut {
+        for member in members {
+            reading.member(member, &mut faults, limits, now);
+            if faults.is_cut() {
                 break;
             }
         }
-        reading.finish(&members)
+        for name in ["device_id", "payload"] {
+            if !members.iter().any(|member| member.name == name) {
+                faults.note(&json_text::pointer_to([name]), Broken::required());
+            }
+        }
+        let Reading { device_id, occurred_at, payload } = reading;
+        match (device_id, payload) {
+            (Some(device_id), Some(payload)) if faults.is_empty() => {
+                Ok(Self { device_id, occurred_at, payload: Cow::Borrowed(payload) })
+            }
+            _ => Err(faults.refuse()),
+        }
     }
 }
 
 impl<'a> Reading<'a> {
-    fn member(&mut self, member: &Member<'a>, limits: &ReportLimits, now: Timestamp) {
+    fn member(
+        &mut self,
+        member: &Member<'a>,
+        faults: &mut Faults,
+        limits: &ReportLimits,
+        now: Timestamp,
+    ) {
         match &*member.name {
-            "device_id" => self.device_id(&member.value, limits),
+            "device_id" => {
+                let id = fields::string(&member.value).and_then(|id| fields::device_id(id, limits));
+                self.device_id = faults.unless("/device_id", id);
+            }
             "payload" => self.payload = Some(member.value.text),
-            "occurred_at" => self.occurred_at(&member.value, limits, now),
+            "occurred_at" => {
+                let time = occurred_at(&member.value, limits, now);
+                self.occurred_at = faults.unless("/occurred_at", time).flatten();
+            }
             unknown => {
                 let detail = "is not a member of a device event; only device_id, payload and occurred_at are";
-                self.error(&json_text::pointer_to([unknown]), "known-members", None, detail);
+                let broken = Broken::new("known-members", detail);
+                faults.note(&json_text::pointer_to([unknown]), broken);
             }
-        }
-    }
-
-    fn device_id(&mut self, value: &Value<'a>, limits: &ReportLimits) {
-        const POINTER: &str = "/device_id";
-        let Some(text) = self.string(POINTER, value) else { return };
-        match DeviceId::parse(text, limits.device_id_characters) {
-            Ok(device_id) => self.device_id = Some(device_id),
-            Err(error) => {
-                let (rule, limit) = match error {
-                    DeviceIdError::Empty => ("min-characters", Some(1)),
-                    DeviceIdError::TooLong { limit, .. } => ("max-characters", Some(limit as u64)),
-                    DeviceIdError::NotVisible { .. } => ("visible-characters", None),
-                };
-                self.error(POINTER, rule, limit, error.to_string());
-            }
-        }
-    }
-
-    fn occurred_at(&mut self, value: &Value<'a>, limits: &ReportLimits, now: Timestamp) {
-        const POINTER: &str = "/occurred_at";
-        if value.kind == Kind::Null {
-            return;
-        }
-        let Some(text) = self.string(POINTER, value) else { return };
-        match Timestamp::parse_rfc3339(&text) {
-            None => {
-                let detail = "must be an RFC 3339 time such as 2026-03-01T12:00:00Z";
-                self.error(POINTER, "rfc-3339", None, detail);
-            }
-            Some(time) if time.micros() - now.micros() > limits.occurred_at_max_ahead => {
-                let millis = limits.occurred_at_max_ahead / 1000;
-                let detail = format!("must be at most {millis} ms ahead of our clock");
-                self.error(POINTER, "max-ahead-ms", u64::try_from(millis).ok(), detail);
-            }
-            Some(time) => self.occurred_at = Some((time, text)),
-        }
-    }
-
-    fn string(&mut self, pointer: &str, value: &Value<'a>) -> Option<Cow<'a, str>> {
-        let text = value.as_string();
-        if text.is_none() {
-            let detail = format!("must be a string, not {}", value.kind.with_article());
-            self.error(pointer, "string", None, detail);
-        }
-        text
-    }
-
-    fn finish(mut self, members: &[Member<'a>]) -> Result<Report<'a>, Problem> {
-        for name in ["device_id", "payload"] {
-            if !members.iter().any(|member| member.name == name) {
-                self.error(&json_text::pointer_to([name]), "required", None, "is required");
-            }
-        }
-        match (self.device_id, self.payload) {
-            (Some(device_id), Some(payload)) if self.errors.is_empty() => {
-                Ok(Report { device_id, occurred_at: self.occurred_at, payload })
-            }
-            _ => Err(problem(ProblemType::InvalidRequest, self.errors, self.is_cut)),
-        }
-    }
-
-    fn error(
-        &mut self,
-        pointer: &str,
-        rule: &'static str,
-        limit: Option<u64>,
-        detail: impl Into<String>,
-    ) {
-        if self.errors.len() == MAX_ERRORS {
-            self.is_cut = true;
-        } else {
-            self.errors.push(field_error(pointer, rule, limit, detail));
         }
     }
 }
 
-fn fault_problem(fault: Fault) -> Problem {
-    let kind = match fault.rule {
-        Rule::Malformed { .. } => ProblemType::MalformedJson,
-        Rule::TooLong { .. } => ProblemType::ContentTooLarge,
-        _ => ProblemType::InvalidRequest,
-    };
-    let detail = match fault.rule {
-        Rule::Malformed { .. } => format!("{} at byte {}", fault.rule, fault.offset),
-        _ => fault.rule.to_string(),
-    };
-    let (rule, limit) = (fault.rule.name(), fault.rule.limit());
-    problem(kind, vec![FieldError { pointer: fault.pointer, rule, limit, detail }], false)
-}
-
-fn field_error(
-    pointer: &str,
-    rule: &'static str,
-    limit: Option<u64>,
-    detail: impl Into<String>,
-) -> FieldError {
-    FieldError { pointer: pointer.to_owned(), rule, limit, detail: detail.into() }
-}
-
-fn problem(kind: ProblemType, errors: Vec<FieldError>, is_cut: bool) -> Problem {
-    let detail = match errors.as_slice() {
-        [only] if only.pointer.is_empty() => format!("the body {}", only.detail),
-        [only] => format!("{} {}", only.pointer, only.detail),
-        first if is_cut => format!(
-            "the body breaks more than {0} rules, of which `errors` names the first {0}",
-            first.len()
-        ),
-        several => format!("the body breaks {} rules, which `errors` names", several.len()),
-    };
-    Problem::new(kind, detail).with_errors(errors)
+fn occurred_at<'a>(
+    value: &Value<'a>,
+    limits: &ReportLimits,
+    now: Timestamp,
+) -> Result<Option<(Timestamp, Cow<'a, str>)>, Broken> {
+    if value.kind == Kind::Null {
+        return Ok(None);
+    }
+    let text = fields::string(value)?;
+    Ok(Some((fields::occurred_at(&text, limits, now)?, text)))
 }
 
 #[cfg(test)]
 mod tests {
+    use problem_details::{FieldError, ProblemType};
+
     use super::*;
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
@@ -203,6 +156,7 @@ mod tests {
             payload: json_text::Limits::default(),
             device_id_characters: 128,
             occurred_at_max_ahead: 300_000_000,
+            items: 1_000,
         }
     }
 

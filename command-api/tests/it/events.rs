@@ -136,7 +136,8 @@ async fn a_request_that_breaks_rules_is_refused_and_nothing_is_sent() {
     for (body, status, problem, errors) in [
         ("", 400, "malformed-json", vec![("", "json")]),
         ("{\"device_id\":\"d\",", 400, "malformed-json", vec![("/device_id", "json")]),
-        ("[]", 400, "invalid-request", vec![("", "object")]),
+        ("7", 400, "invalid-request", vec![("", "object")]),
+        ("[]", 400, "invalid-request", vec![("", "min-items")]),
         ("{}", 400, "invalid-request", vec![("/device_id", "required"), ("/payload", "required")]),
         (
             r#"{"device_id":"d","payload":1,"request_id":"x"}"#,
@@ -168,12 +169,7 @@ async fn a_request_that_breaks_rules_is_refused_and_nothing_is_sent() {
         let answer = post(&world, &[], body.to_owned()).await;
         assert_eq!(answer.status, status, "{body:.80}");
         assert_eq!(answer.problem(), problem, "{body:.80}");
-        let told = answer.body["errors"].as_array().unwrap();
-        let told: Vec<_> = told
-            .iter()
-            .map(|e| (e["pointer"].as_str().unwrap(), e["rule"].as_str().unwrap()))
-            .collect();
-        assert_eq!(told, errors, "{body:.80}");
+        assert_eq!(answer.errors(), errors, "{body:.80}");
     }
     let answer = post(&world, &[], deep).await;
     assert_eq!(answer.body["errors"][0]["limit"], 32);
@@ -186,7 +182,8 @@ async fn a_request_with_wrong_headers_is_refused_and_nothing_is_sent() {
     for (headers, status, problem) in [
         (vec![("content-type", "text/plain")], 415, "unsupported-media-type"),
         (vec![("content-type", "application/xml")], 415, "unsupported-media-type"),
-        (vec![("content-encoding", "gzip")], 415, "unsupported-media-type"),
+        (vec![("content-encoding", "br")], 415, "unsupported-media-type"),
+        (vec![("content-type", "application/json; charset=latin1")], 415, "unsupported-media-type"),
         (vec![("idempotency-key", "\"unclosed")], 400, "invalid-header"),
         (vec![("idempotency-key", "a"), ("idempotency-key", "a")], 400, "invalid-header"),
     ] {

@@ -1,8 +1,8 @@
 //! A router over a log that notes what it is sent, and requests to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use access::{AccessConfig, Verifier};
@@ -19,7 +19,7 @@ use event_schema::device::WRITTEN;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use jsonwebtoken::{EncodingKey, Header, encode};
-use kafka_io::producer::{Delivered, SendError};
+use kafka_io::producer::{Delivered, LostOutcome, Refusal, SendError};
 use parking_lot::Mutex;
 use problem_details::BodyLimits;
 use serde_json::{Value, json};
@@ -52,11 +52,14 @@ impl Sent {
 struct NotedLog {
     sent: Mutex<Vec<Sent>>,
     answer: Mutex<Result<(), SendError>>,
+    /// What it answers first, one record after another.
+    answers: Mutex<VecDeque<Result<(), SendError>>>,
     says_offsets: AtomicBool,
+    partitions: AtomicU32,
 }
 
-impl Log for NotedLog {
-    async fn append(&self, record: NewRecord<'_>) -> Result<Delivered, SendError> {
+impl NotedLog {
+    fn note(&self, record: &NewRecord<'_>) -> usize {
         let mut headers = BTreeMap::new();
         record.headers.write(|name, value| {
             let value = String::from_utf8(value.to_vec()).unwrap();
@@ -69,9 +72,27 @@ impl Log for NotedLog {
             value: record.value.to_vec(),
             headers,
         });
-        self.answer.lock().clone()?;
-        let offset = self.says_offsets.load(Ordering::Relaxed).then_some(sent.len() as u64 + 40);
-        Ok(Delivered { partition: 3, offset })
+        sent.len()
+    }
+}
+
+impl Log for NotedLog {
+    fn append(
+        &self,
+        record: NewRecord<'_>,
+    ) -> Result<impl Future<Output = Result<Delivered, LostOutcome>> + Send + use<>, Refusal> {
+        let count = self.note(&record);
+        let answer = self.answers.lock().pop_front().unwrap_or_else(|| self.answer.lock().clone());
+        let offset = self.says_offsets.load(Ordering::Relaxed).then_some(count as u64 + 40);
+        // The stream decides the partition, where there is more than one.
+        let hash = record.stream_id.bytes().map(u32::from).sum::<u32>();
+        let partition = 3 + hash % self.partitions.load(Ordering::Relaxed);
+        let outcome = match answer {
+            Ok(()) => Ok(Delivered { partition: partition.cast_signed(), offset }),
+            Err(SendError::Refused(refusal)) => return Err(refusal),
+            Err(SendError::Unknown(lost)) => Err(lost),
+        };
+        Ok(std::future::ready(outcome))
     }
 }
 
@@ -99,27 +120,48 @@ impl Answer {
     pub(crate) fn problem(&self) -> &str {
         assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
         assert_eq!(self.body["status"], self.status.as_u16());
-        self.body["type"].as_str().unwrap().strip_prefix("/problems/").unwrap()
+        slug(&self.body)
+    }
+
+    /// Pointers and rules of a problem's errors.
+    pub(crate) fn errors(&self) -> Vec<(&str, &str)> {
+        errors(&self.body)
+    }
+
+    /// The results for several events.
+    pub(crate) fn results(&self) -> &[Value] {
+        self.body["results"].as_array().unwrap_or_else(|| panic!("no results in {self:?}"))
     }
 }
 
 impl World {
     pub(crate) fn new() -> Self {
-        Self::knowing(Known::new(Deployed {
-            topic: "events-input".into(),
-            epoch: 1,
-            schema_id: SCHEMA_ID,
-        }))
+        Self::knowing(Self::deployed())
+    }
+
+    /// One that takes bodies of so many bytes.
+    pub(crate) fn with_room_for(bytes: usize) -> Self {
+        Self::of(Self::deployed(), bytes)
     }
 
     /// One that knows of the deployment what is given.
     pub(crate) fn knowing(known: Known) -> Self {
+        Self::of(known, 100_000)
+    }
+
+    fn deployed() -> Known {
+        Known::new(Deployed { topic: "events-input".into(), epoch: 1, schema_id: SCHEMA_ID })
+    }
+
+    fn of(known: Known, bytes: usize) -> Self {
         let mut settings = Settings::new([("MILLRACE_PROFILE".into(), "dev".into())]);
         let verifier = Arc::new(Verifier::new(&AccessConfig::from_settings(&mut settings)));
         let token_key = TokenKey::from_settings(&mut settings);
         let sent = Mutex::new(Vec::new());
         let says_offsets = AtomicBool::new(true);
-        let log = Arc::new(NotedLog { sent, answer: Mutex::new(Ok(())), says_offsets });
+        let (answer, answers) = (Mutex::new(Ok(())), Mutex::default());
+        let partitions = AtomicU32::new(1);
+        let log = Arc::new(NotedLog { sent, answer, answers, says_offsets, partitions });
         let router = device::routes(Reporting {
             verifier,
             token_key: token_key.clone(),
@@ -127,8 +169,9 @@ impl World {
                 payload: json_text::Limits::default(),
                 device_id_characters: 128,
                 occurred_at_max_ahead: 300_000_000,
+                items: 1_000,
             },
-            body: BodyLimits { bytes: 100_000, timeout: Duration::from_secs(10) },
+            body: BodyLimits { bytes, timeout: Duration::from_secs(10) },
             known,
             log: Arc::clone(&log),
         });
@@ -137,6 +180,19 @@ impl World {
 
     pub(crate) fn log_answers(&self, error: SendError) {
         *self.log.answer.lock() = Err(error);
+    }
+
+    /// What becomes of the next records, one after another.
+    pub(crate) fn log_answers_in_turn(
+        &self,
+        answers: impl IntoIterator<Item = Result<(), SendError>>,
+    ) {
+        self.log.answers.lock().extend(answers);
+    }
+
+    /// From now on streams lie in so many partitions, from the third on.
+    pub(crate) fn log_has_partitions(&self, count: u32) {
+        self.log.partitions.store(count, Ordering::Relaxed);
     }
 
     /// From now on records are acknowledged without saying where they stand.
@@ -163,7 +219,8 @@ impl World {
         if !headers.iter().any(|(name, _)| *name == "content-type") {
             request = request.header("content-type", "application/json");
         }
-        for (name, value) in headers {
+        // An empty media type is none.
+        for (name, value) in headers.iter().filter(|header| **header != ("content-type", "")) {
             request = request.header(*name, *value);
         }
         let response = self.router.clone().oneshot(request.body(body.into()).unwrap()).await;
@@ -172,6 +229,17 @@ impl World {
         let body = serde_json::from_slice(&body).unwrap();
         Answer { status: parts.status, headers: parts.headers, body }
     }
+}
+
+/// The slug of the type of a problem document.
+pub(crate) fn slug(problem: &Value) -> &str {
+    problem["type"].as_str().and_then(|kind| kind.strip_prefix("/problems/")).unwrap_or_default()
+}
+
+/// Pointers and rules of the errors of a problem document.
+pub(crate) fn errors(problem: &Value) -> Vec<(&str, &str)> {
+    let errors = problem["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+    errors.iter().map(|e| (e["pointer"].as_str().unwrap(), e["rule"].as_str().unwrap())).collect()
 }
 
 pub(crate) fn now() -> i64 {

@@ -6,10 +6,13 @@
 
 mod body;
 mod fallback;
+mod gzip;
+mod media_type;
 mod problem;
 mod problem_type;
 
-pub use body::{BodyLimits, read_json_body};
+pub use body::{BodyLimits, read_body};
 pub use fallback::{method_not_allowed, not_found};
+pub use media_type::MediaType;
 pub use problem::{FieldError, MEDIA_TYPE, ParameterError, Problem};
 pub use problem_type::ProblemType;

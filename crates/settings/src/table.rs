@@ -193,7 +193,7 @@ table! {
         "how long a request may take to be answered, from its head on");
     /// Body size.
     HTTP_MAX_BODY = number("MILLRACE_HTTP_MAX_BODY_BYTES", "1048576", 1024, 67_108_864,
-        "largest body of a request");
+        "largest body of a request, as it comes and decompressed; the front door's `client_max_body_size` must be above it");
     /// The front door.
     URL = url("MILLRACE_URL", Some("http://127.0.0.1:8000"),
         "the front door, for scripts and tests that share these variables; no process reads it");
@@ -232,6 +232,9 @@ table! {
     /// Length of device ids.
     DEVICE_ID_MAX = number("MILLRACE_DEVICE_ID_MAX_CHARACTERS", "128", 1, 512,
         "characters of the longest device id");
+    /// Length of arrays.
+    EVENTS_MAX_ITEMS = number("MILLRACE_EVENTS_MAX_ITEMS", "1000", 1, 10_000,
+        "events of the largest array or CloudEvents batch");
     /// Size of payloads.
     PAYLOAD_MAX_BYTES = number("MILLRACE_PAYLOAD_MAX_BYTES", "65536", 2, 524_288,
         "bytes of the largest payload of an event; below `MILLRACE_HTTP_MAX_BODY_BYTES`");

@@ -148,6 +148,18 @@ impl Running {
             .with_context(|| format!("reading {}", self.log.display()))
     }
 
+    /// The most memory it has held so far, in bytes.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn peak_memory(&self) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        Ok(kibibytes.with_context(|| format!("{path} tells no peak"))? * 1024)
+    }
+
     /// Ends it as a power cut would.
     ///
     /// # Errors
