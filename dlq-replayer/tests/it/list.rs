@@ -110,7 +110,7 @@ async fn letters_of_a_retired_build_are_not_listed() {
 #[tokio::test]
 async fn stats_count_by_state_and_class_with_brake_and_notices() {
     let desk = Desk::start("stats").await;
-    desk.given_a_projection("history").await;
+    desk.given_a_projection("another").await;
     desk.given(a_letter("dev-1", 1)).await;
     desk.given(Given { hours_old: 3, ..a_letter("dev-1", 2) }).await;
     desk.given(a_letter("dev-1", 3).with_state("applied")).await;
@@ -118,8 +118,8 @@ async fn stats_count_by_state_and_class_with_brake_and_notices() {
     let document = desk.calls(&["stats", "--json"]).await.json();
     let names: Vec<&Value> =
         document["projections"].as_array().unwrap().iter().map(|p| &p["projection"]).collect();
-    assert_eq!(names, ["history", "resource"]);
-    let resource = &document["projections"][1];
+    assert_eq!(names, ["another", "device_history", "resource"]);
+    let resource = &document["projections"][2];
     assert_eq!(resource["brake"], "5 in a row");
     assert_eq!(resource["unpublished_notices"], 3);
     assert_eq!(resource["letters"][0]["state"], "parked");
