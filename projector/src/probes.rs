@@ -1,5 +1,5 @@
-//! What is asked once at the start: whether brokers, registry, database or cache refuse these
-//! settings.
+//! What is asked once at the start: whether brokers, database or cache refuse these settings. Not
+//! the registry: records of known schemas are folded whatever it says.
 
 use std::time::Duration;
 
@@ -13,12 +13,10 @@ const WITHIN: Duration = Duration::from_secs(10);
 /// Ends the process if one of them does. The projections of a process share their settings, so that
 /// those of one are asked with.
 pub(crate) fn spawn(config: &RunnerConfig, health: &Health) {
-    let RunnerConfig { consumer, database, registry, cache, .. } = config.clone();
+    let RunnerConfig { consumer, database, cache, .. } = config.clone();
     let kafka = consumer.kafka;
     let brokers = async move { kafka_io::probe::probe(&kafka, WITHIN).await };
     tokio::spawn(health.clone().must_not_be_refused(brokers));
-    let registry = async move { registry.probe(WITHIN).await };
-    tokio::spawn(health.clone().must_not_be_refused(registry));
     let database = async move { database.probe(WITHIN).await };
     tokio::spawn(health.clone().must_not_be_refused(database));
     if let Some(cache) = cache {
