@@ -24,7 +24,7 @@ use crate::replay::{Failed, Outcome, ReplayError, Replayed, Replays};
 use crate::trouble::told;
 
 /// Longest wait for the first connection to Redis.
-const CONNECT_CACHE: Duration = Duration::from_secs(10);
+const CONNECT_CACHE: Duration = Duration::from_secs(5);
 
 /// Folds letters by the projection that failed on them, as the projector of the same release does.
 pub struct Projections {

@@ -204,6 +204,7 @@ impl Desk {
             ("MILLRACE_PREFIX", self.world.prefix().to_string()),
             ("KAFKA_BROKERS", self.world.stack().brokers().unwrap().to_owned()),
             ("SCHEMA_REGISTRY_URL", self.world.stack().registry_url().unwrap().to_owned()),
+            ("REDIS_URL", self.world.stack().redis_url().unwrap().to_owned()),
             ("USER", "ann".to_owned()),
         ];
         Call {
