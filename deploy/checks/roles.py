@@ -18,6 +18,7 @@ TREE = Path.cwd()
 VARIABLES = {
     "appuser": "APPUSER_PASSWORD", "command_api": "COMMAND_API_DB_PASSWORD", "query_api": "QUERY_API_DB_PASSWORD",
     "projector": "PROJECTOR_DB_PASSWORD", "dlq_replayer": "DLQ_REPLAYER_DB_PASSWORD",
+    "analyst": "ANALYST_DB_PASSWORD",
 }
 
 
@@ -108,7 +109,16 @@ class Roles(unittest.TestCase):
         text = (TREE / "xtask/src/stack/postgres.rs").read_text()
         owner = re.search(r'OWNER: &str = "(\w+)"', text)[1]
         processes = re.search(r"PROCESS_ROLES: [^=]*=\s*\[([^\]]*)\]", text)[1]
-        self.assertEqual({owner, *re.findall(r'"(\w+)"', processes)}, set(VARIABLES))
+        analyst = re.search(r'ANALYST: &str = "(\w+)"', text)[1]
+        self.assertEqual({owner, analyst, *re.findall(r'"(\w+)"', processes)}, set(VARIABLES))
+
+    def test_the_limits_of_analysts_are_those_of_the_local_stack(self):
+        self.assertEqual(self.make({role: "x" for role in VARIABLES}).returncode, 0)
+        text = (TREE / "xtask/src/stack/postgres.rs").read_text()
+        limits = re.findall(r'"SET (\w+) = \'?(\w+)\'?"', text)
+        self.assertEqual(len(limits), 4)
+        for name, value in limits:
+            self.assertEqual(self.psql("analyst", "x", f"SHOW {name}").stdout.strip(), value)
 
 
 if __name__ == "__main__":

@@ -83,6 +83,8 @@ enum Command {
     WriteSettings,
     /// Writes deploy/docker/nginx.conf and deploy/ecs/nginx.conf anew from deploy/nginx/nginx.conf
     WriteFrontDoors,
+    /// Writes docs/data-dictionary.md anew from the database of DATABASE_URL, after a migration
+    WriteDictionary,
     /// Runs the deploy steps, with the settings of docs/configuration.md from the environment: as the
     /// database's owner (DATABASE_URL), against the brokers and the registry
     Deploy {
@@ -123,6 +125,13 @@ impl Arguments {
             Command::WriteTopics => gates::write_topics(&local.checkout)?,
             Command::WriteSettings => gates::write_settings(&local.checkout)?,
             Command::WriteFrontDoors => gates::write_front_doors(&local.checkout)?,
+            Command::WriteDictionary => {
+                let Target { database, prefix, .. } = Target::from_environment()?;
+                let page = deploy::dictionary(&database, &prefix);
+                let page = tokio::runtime::Runtime::new()?.block_on(page)?;
+                std::fs::write(local.checkout.join("docs/data-dictionary.md"), page)
+                    .context("writing the dictionary")?;
+            }
             Command::Deploy { step } => {
                 let wants = |this| step.is_none_or(|step| step == this);
                 let Target { database, kafka, registry, prefix } = Target::from_environment()?;

@@ -4,6 +4,7 @@
 //! order [`migrate`], [`topics`], [`schemas`]: the last two record what they did in tables of the
 //! first, where services read it.
 
+mod dictionary;
 mod grants;
 mod migrations;
 mod registry;
@@ -11,6 +12,7 @@ mod schemas;
 mod target;
 mod topics;
 
+pub use dictionary::dictionary;
 pub use migrations::migrate;
 pub use schemas::schemas;
 pub use target::Target;

@@ -1,4 +1,4 @@
-//! What the role of each process may do, and nothing else.
+//! What the role of each process may do, and that of analysts, and nothing else.
 
 use anyhow::{Context, Result};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -34,7 +34,7 @@ const FOR_ALL: &[&str] = &[
     "REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {schema} FROM {role}",
 ];
 
-const RIGHTS: [(&str, &[&str]); 4] = [
+const RIGHTS: [(&str, &[&str]); 5] = [
     ("command_api", &["GRANT SELECT ON topics, schema_ids TO {role}"]),
     (
         "query_api",
@@ -78,4 +78,6 @@ const RIGHTS: [(&str, &[&str]); 4] = [
             "GRANT EXECUTE ON FUNCTION make_device_history_month TO {role}",
         ],
     ),
+    // No table: views hold what is theirs to see.
+    ("analyst", &["GRANT SELECT ON resources, device_history, dead_letters, freshness TO {role}"]),
 ];

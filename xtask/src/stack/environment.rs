@@ -27,7 +27,7 @@ pub(crate) fn variables(stack: &Stack) -> Result<Vec<(String, String)>> {
     .map(|(name, value)| (name.to_owned(), value))
     .collect::<Vec<_>>();
     variables.extend(
-        postgres::PROCESS_ROLES.iter().map(|role| {
+        postgres::PROCESS_ROLES.iter().chain([&postgres::ANALYST]).map(|role| {
             (format!("{}_DATABASE_URL", role.to_uppercase()), postgres::url(stack, role))
         }),
     );

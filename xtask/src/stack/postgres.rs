@@ -33,6 +33,18 @@ pub(crate) const DATABASE: &str = "appdb";
 pub(crate) const PROCESS_ROLES: [&str; 4] =
     ["command_api", "query_api", "projector", "dlq_replayer"];
 
+/// The role of people who query with their own tools.
+pub(crate) const ANALYST: &str = "analyst";
+
+/// A query that was forgotten, or one too many, must not cost the projector its database.
+const LIMITS_OF_ANALYSTS: [&str; 5] = [
+    "CONNECTION LIMIT 10",
+    "SET default_transaction_read_only = on",
+    "SET statement_timeout = '5min'",
+    "SET idle_in_transaction_session_timeout = '1min'",
+    "SET lock_timeout = '5s'",
+];
+
 const SUPERUSER: &str = "postgres";
 
 /// The URL under which a role reaches the database over TCP.
@@ -108,8 +120,14 @@ pub(crate) async fn provision(stack: &Stack) -> Result<()> {
         .await
         .context("connecting to Postgres")?;
     create_role(&mut postgres, OWNER, "CREATEDB CREATEROLE").await?;
-    for role in PROCESS_ROLES {
+    for role in PROCESS_ROLES.into_iter().chain([ANALYST]) {
         create_role(&mut postgres, role, "").await?;
+    }
+    for limit in LIMITS_OF_ANALYSTS {
+        sqlx::query(AssertSqlSafe(format!("ALTER ROLE {ANALYST} {limit}")))
+            .execute(&mut postgres)
+            .await
+            .with_context(|| format!("limiting the role {ANALYST}"))?;
     }
     let exists: bool =
         sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
