@@ -53,7 +53,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-pub(crate) use decoding::{SharedDecoder, event_of};
+pub(crate) use decoding::{Place, SharedDecoder, event_of};
 pub use failure::{Failure, FailureClass};
 pub(crate) use positions::{Move, Scope};
 pub use progress::{PartitionState, Progress, Standing};

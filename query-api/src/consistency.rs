@@ -2,7 +2,6 @@
 
 mod letters;
 mod open_letters;
-mod partitioner;
 
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use axum::http::header::AGE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 use consistency_token::{Entry, Token, TokenKey};
+use read_models::partitioner::partition_of;
 use read_models::recorded::LogPosition;
 use telemetry::Metric;
 use tokio::time::Instant;
@@ -203,7 +203,7 @@ impl Positions {
         let epoch = u32::try_from(last.epoch).ok()?;
         let offset = u64::try_from(last.offset).ok()?;
         let partitions = self.partitions(topic, epoch)?;
-        let partition = partitioner::partition_of(key.as_bytes(), partitions);
+        let partition = partition_of(key.as_bytes(), partitions);
         Some(Shown { log: LogPartition { topic: topic.to_owned(), epoch, partition }, offset })
     }
 
@@ -219,7 +219,7 @@ impl Positions {
     /// are.
     pub(crate) fn partition_now(&self, topic: &str, key: &str) -> Option<u32> {
         let partitions = self.partitions_now(topic)?;
-        Some(partitioner::partition_of(key.as_bytes(), partitions))
+        Some(partition_of(key.as_bytes(), partitions))
     }
 }
 

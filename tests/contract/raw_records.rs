@@ -177,7 +177,7 @@ async fn a_record_goes_to_the_partition_that_is_named_whatever_its_key() -> Resu
         value: Some(b"value"),
         headers: &[],
     };
-    let partitions = Topic::EventsInput.partitions();
+    let partitions = Topic::PARTITIONS;
     for partition in 0..partitions {
         let delivered = producer.send_raw(record(partition)).await?;
         ensure!(delivered.partition == partition, "{partition} became {}", delivered.partition);

@@ -23,12 +23,13 @@ fn headers(n: usize) -> Vec<(String, Vec<u8>)> {
 }
 
 /// An event that its client named, of a bad device.
-fn named(key: i32, body: u8) -> Report {
-    a_report(&bad_device(key)).named(key.unsigned_abs().into(), body).saying(body.to_string())
+fn named(log: &Log, key: i32, body: u8) -> Report {
+    a_report(&bad_device(log, key)).named(key.unsigned_abs().into(), body).saying(body.to_string())
 }
 
-fn bad_device(key: i32) -> String {
-    format!("bad-device-{key}")
+/// One of each partition.
+fn bad_device(log: &Log, key: i32) -> String {
+    log.device_in(key, "bad-device")
 }
 
 /// The `n`th bad record: of one of the bad devices, each in a partition of its own, since a run of
@@ -36,15 +37,15 @@ fn bad_device(key: i32) -> String {
 /// [`named`] events with body 1 stand before.
 fn bad(log: &Log, n: usize) -> Result<Outgoing> {
     let key = i32::try_from(n)? % BAD_KEYS;
-    let sound = log.record(&named(key, 2))?;
+    let sound = log.record(&named(log, key, 2))?;
     let value = sound.value.clone().context("an event without a value")?;
     let record = match (n / 5) % 4 {
         0 => Outgoing { value: Some(b"junk".to_vec()), ..sound },
         1 => Outgoing { value: Some(value[..3].to_vec()), ..sound },
-        2 => log.record(&a_report(&bad_device(key)).saying("no JSON"))?,
+        2 => log.record(&a_report(&bad_device(log, key)).saying("no JSON"))?,
         _ => sound,
     };
-    Ok(Outgoing { partition: Some(key), headers: headers(n), ..record })
+    Ok(Outgoing { headers: headers(n), ..record })
 }
 
 /// How many copies are marked as published.
@@ -127,7 +128,7 @@ async fn a_projector_killed_again_and_again_makes_one_letter_of_each_bad_record(
     let log = world.log()?;
     let mut records = Vec::with_capacity(EVENTS);
     for key in 0..BAD_KEYS {
-        records.push(Outgoing { partition: Some(key), ..log.record(&named(key, 1))? });
+        records.push(log.record(&named(&log, key, 1))?);
     }
     let mut bad_records = 0;
     while records.len() < EVENTS {
@@ -222,9 +223,8 @@ async fn letters_that_are_met_again_after_a_set_back_do_not_pull_the_brake() -> 
     let world = World::start("letters_met_again").await?;
     let log = world.log()?;
     let junk = |n: i32| Outgoing {
-        key: Some(bad_device(n).into_bytes()),
+        key: Some(bad_device(&log, n).into_bytes()),
         value: Some(b"junk".to_vec()),
-        partition: Some(n),
         ..Outgoing::default()
     };
     let round = || log.append((0..100).map(|n| a_report(&format!("device-{n}"))));
@@ -254,9 +254,7 @@ async fn a_broker_killed_while_letters_are_told_of_has_each_copy_when_it_is_back
     let log = world.log()?;
     let projector = world.projector()?.start().await?;
     log.append_raw(
-        (0..BAD_KEYS)
-            .map(|key| Ok(Outgoing { partition: Some(key), ..log.record(&named(key, 1))? }))
-            .collect::<Result<_>>()?,
+        (0..BAD_KEYS).map(|key| log.record(&named(&log, key, 1))).collect::<Result<_>>()?,
     )
     .await?;
     log.append_raw((0..BAD).map(|n| bad(&log, n)).collect::<Result<_>>()?).await?;

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
+use kafka_io::topic::Topic;
 use sqlx::Executor as _;
 use test_support::{
     Log, LogRecord, Outgoing, World, a_report, alone, eventually, eventually_within,
@@ -27,7 +28,10 @@ pub(super) fn poisons(log: &Log) -> Result<Vec<Poison>> {
         value[at] = byte;
         Some(value)
     };
-    let refused = log.record(&a_report("device-of-any").saying("not JSON"))?;
+    let last = Topic::PARTITIONS - 1;
+    let refused = log.record(&a_report(&log.device_in(last, "refused")).saying("not JSON"))?;
+    // As a client with another partitioner writes it.
+    let elsewhere = (log.partition_of(b"device-of-any") + 1) % Topic::PARTITIONS;
     Ok(vec![
         spoiled("no-value", None),
         spoiled("empty", Some(Vec::new())),
@@ -38,8 +42,12 @@ pub(super) fn poisons(log: &Log) -> Result<Vec<Poison>> {
         spoiled("trailing-bytes", Some([&value[..], b"junk"].concat())),
         spoiled("unknown-schema-id", Some([&[0, 0x7f, 0, 0, 1], &value[5..]].concat())),
         Poison { code: "no-key", record: Outgoing { key: None, ..sound.clone() } },
+        Poison {
+            code: "foreign-partition",
+            record: Outgoing { partition: Some(elsewhere), ..sound.clone() },
+        },
         Poison { code: "foreign-key", record: Outgoing { key: Some(b"other".to_vec()), ..sound } },
-        Poison { code: "22P02", record: refused },
+        Poison { code: "22P02", record: Outgoing { partition: Some(last), ..refused } },
     ])
 }
 
@@ -154,7 +162,7 @@ async fn bad_records_among_many_good_ones_become_letters_and_the_good_ones_are_f
     ];
     let poisons = poisons(&log)?;
     for (n, poison) in poisons.iter().enumerate() {
-        let partition = Some(i32::try_from(n)?);
+        let partition = poison.record.partition.or(Some(i32::try_from(n)?));
         let record = Outgoing { partition, headers: headers.clone(), ..poison.record.clone() };
         records.insert(400 + n * 800, record);
     }

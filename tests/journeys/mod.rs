@@ -11,5 +11,6 @@ mod history;
 mod idempotency;
 mod letters_and_tokens;
 mod lists;
+mod partitions;
 mod resource;
 mod walk_through;

@@ -134,13 +134,14 @@ impl Arguments {
             }
             Command::Deploy { step } => {
                 let wants = |this| step.is_none_or(|step| step == this);
-                let Target { database, kafka, registry, prefix } = Target::from_environment()?;
+                let Target { database, kafka, registry, prefix, partitions } =
+                    Target::from_environment()?;
                 tokio::runtime::Runtime::new()?.block_on(async {
                     if wants(Step::Migrate) {
                         deploy::migrate(&database, &prefix).await?;
                     }
                     if wants(Step::Topics) {
-                        deploy::topics(&kafka, &database, &prefix).await?;
+                        deploy::topics(&kafka, &database, &prefix, partitions).await?;
                     }
                     if wants(Step::Schemas) {
                         deploy::schemas(&registry, &database, &prefix).await?;

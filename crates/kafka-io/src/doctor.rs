@@ -263,7 +263,7 @@ mod tests {
         Needs {
             topics: Topic::ALL
                 .iter()
-                .map(|topic| NeededTopic::new(*topic, &prefix, topic.partitions()))
+                .map(|topic| NeededTopic::new(*topic, &prefix, Topic::PARTITIONS))
                 .collect(),
             batch_bytes: 1_000_000,
             largest_record_bytes: 200_000,
@@ -275,7 +275,7 @@ mod tests {
         let topic = |topic: &Topic| {
             let planned = topic.config().iter().copied().chain([("min.insync.replicas", "2")]);
             let described = DescribedTopic {
-                partitions: topic.partitions(),
+                partitions: Topic::PARTITIONS,
                 replication_factor: 3,
                 config: Some(planned.map(|(k, v)| (k.to_owned(), v.to_owned())).collect()),
             };

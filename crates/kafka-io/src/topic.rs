@@ -58,12 +58,8 @@ impl Topic {
         })
     }
 
-    /// Partitions it is created with.
-    pub fn partitions(self) -> i32 {
-        match self {
-            Self::EventsInput | Self::EventsDlq => 12,
-        }
-    }
+    /// Partitions it is created with, unless a deployment says otherwise.
+    pub const PARTITIONS: i32 = 12;
 
     /// How to create it in a cluster: `min.insync.replicas` is 2 wherever there are replicas.
     pub fn plan(self, prefix: &Prefix, replication_factor: i32) -> TopicPlan {
@@ -72,7 +68,7 @@ impl Topic {
         let config = planned.chain([("min.insync.replicas", min_insync_replicas.as_str())]);
         TopicPlan {
             name: self.name(prefix),
-            partitions: self.partitions(),
+            partitions: Self::PARTITIONS,
             replication_factor,
             config: config.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         }

@@ -6,5 +6,6 @@ pub mod database;
 pub mod deployment;
 pub mod device_history;
 pub mod json_object;
+pub mod partitioner;
 pub mod recorded;
 pub mod resource;

@@ -292,6 +292,9 @@ table! {
     /// Waiting reads.
     QUERY_API_WAITING_READS = number("MILLRACE_QUERY_API_MAX_WAITING_READS", "1024", 1, 65_536,
         "reads that may wait for a position; one more is answered 503");
+    /// Partitions of new topics.
+    TOPIC_PARTITIONS = number("MILLRACE_TOPIC_PARTITIONS", "12", 1, 1000,
+        "partitions that the deploy step creates topics with, and by that the most projectors at work; every process keeps to the recorded number, and to change it afterwards would move keys");
     /// Projections of a projector.
     PROJECTOR_PROJECTIONS = text("MILLRACE_PROJECTOR_PROJECTIONS", Some("resource,device_history"),
         "the projections that a projector runs, separated by commas: some may be given processes of their own");

@@ -15,6 +15,7 @@ use rdkafka::message::{
 };
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
+use read_models::partitioner::partition_of;
 
 use crate::report::{Backlog, Report};
 
@@ -27,6 +28,8 @@ pub struct Log {
     pub(crate) brokers: String,
     pub(crate) topic: String,
     pub(crate) schema_id: u32,
+    /// As many as it was deployed with.
+    pub(crate) partitions: u32,
 }
 
 /// A record as the log holds it.
@@ -65,6 +68,18 @@ impl Log {
     /// Its name in the cluster.
     pub fn topic(&self) -> &str {
         &self.topic
+    }
+
+    /// The partition of a key.
+    pub fn partition_of(&self, key: &[u8]) -> i32 {
+        partition_of(key, self.partitions).cast_signed()
+    }
+
+    /// The first device that is called so, with a number behind it, whose events stand in the
+    /// partition.
+    pub fn device_in(&self, partition: i32, name: &str) -> String {
+        let mut named = (0u32..).map(|n| format!("{name}-{n}"));
+        named.find(|device| self.partition_of(device.as_bytes()) == partition).unwrap_or_default()
     }
 
     /// The id under which its values name their schema.

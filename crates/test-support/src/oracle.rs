@@ -61,7 +61,9 @@ impl Oracle {
                 let (key, value) = (record.key(), record.payload());
                 let time = record.timestamp().to_millis().unwrap_or_default();
                 let offset = record.offset();
-                if let Err(kind) = oracle.fold(&decoder, key, value, time, offset) {
+                // Java's clients would have put it there.
+                let is_home = |key: &[u8]| log.partition_of(key) == partition;
+                if let Err(kind) = oracle.fold(&decoder, key, value, is_home, time, offset) {
                     oracle.letters.insert((partition, offset), kind);
                 }
                 oracle.positions.insert(partition, offset + 1);
@@ -77,6 +79,7 @@ impl Oracle {
         decoder: &Decoder<DeviceEvent>,
         key: Option<&[u8]>,
         value: Option<&[u8]>,
+        is_home: impl FnOnce(&[u8]) -> bool,
         time_ms: i64,
         offset: i64,
     ) -> Result<(), String> {
@@ -85,6 +88,9 @@ impl Oracle {
             decoder.decode(value.ok_or("no-value")?).map_err(|error| error.kind().to_owned())?;
         if event.device_id.as_str().as_bytes() != key {
             return Err("foreign-key".to_owned());
+        }
+        if !is_home(key) {
+            return Err("foreign-partition".to_owned());
         }
         if serde_json::from_str::<serde_json::Value>(&event.payload).is_err() {
             // What Postgres says of a text that is no JSON.

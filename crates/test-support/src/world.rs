@@ -27,6 +27,7 @@ pub struct World {
     database: String,
     pool: PgPool,
     schema_id: u32,
+    partitions: u32,
     dir: PathBuf,
 }
 
@@ -40,22 +41,37 @@ impl World {
         Self::start_on(Stack::from_env()?, name).await
     }
 
+    /// Deploys on the stack that the environment names, with so many partitions of each topic.
+    ///
+    /// # Errors
+    /// There is no stack, or a deploy step fails.
+    pub async fn start_with_partitions(name: &str, partitions: i32) -> Result<Self> {
+        Self::deploy(Stack::from_env()?, name, partitions).await
+    }
+
     /// Deploys on a stack.
     ///
     /// # Errors
     /// A deploy step fails.
     pub async fn start_on(stack: Stack, name: &str) -> Result<Self> {
+        Self::deploy(stack, name, Topic::PARTITIONS).await
+    }
+
+    async fn deploy(stack: Stack, name: &str, partitions: i32) -> Result<Self> {
         let prefix_text = unique_prefix();
         let prefix = Prefix::parse(&prefix_text).context("a prefix that is none")?;
         let database = format!("{prefix_text}_{}", name.replace('-', "_"));
         let dir = fresh_dir(&database)?;
         database::create(&stack, &database).await?;
         let owner = stack.database_url(database::OWNER, &database)?;
-        Target::open(&owner, stack.brokers()?, stack.registry_url()?, &prefix)?.deploy().await?;
+        let target = Target::open(&owner, stack.brokers()?, stack.registry_url()?, &prefix)?;
+        Target { partitions, ..target }.deploy().await?;
         let schema = read_models::database::schema(&prefix);
         let pool = database::pool(&stack, &database, &schema)?;
         let schema_id = written_schema_id(&pool).await?;
-        Ok(Self { name: name.to_owned(), stack, prefix, database, pool, schema_id, dir })
+        let partitions = u32::try_from(partitions).context("partitions below zero")?;
+        let name = name.to_owned();
+        Ok(Self { name, stack, prefix, database, pool, schema_id, partitions, dir })
     }
 
     /// The stack it lives on.
@@ -100,6 +116,7 @@ impl World {
             brokers: self.stack.brokers()?.to_owned(),
             topic: Topic::EventsInput.name(&self.prefix),
             schema_id: self.schema_id,
+            partitions: self.partitions,
         })
     }
 

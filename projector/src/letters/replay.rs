@@ -219,7 +219,8 @@ impl<P: Projection> Replay<'_, P> {
         let mut report = Report { before, ..Report::default() };
         let mut changed = BTreeSet::new();
         for stored in &letters {
-            let (outcome, stream_id) = self.attempt(&mut *connection, &scope, stored, by).await?;
+            let (outcome, stream_id) =
+                self.attempt(&mut *connection, &scope, place, stored, by).await?;
             changed.extend(stream_id);
             failpoint!("replay/folded");
             // Whatever comes after it in its stream may not overtake it.
@@ -267,13 +268,14 @@ impl<P: Projection> Replay<'_, P> {
         &self,
         connection: &mut PgConnection,
         scope: &Scope,
+        place: &Place,
         stored: &Stored,
         by: By<'_>,
     ) -> Result<(Outcome, Option<String>), ReplayError> {
         if let Some(reason) = stored.leave_alone(by) {
             return Ok((Outcome::Skipped(reason), None));
         }
-        let recorded = match stored.decode(self.decoder) {
+        let recorded = match stored.decode(self.decoder, place.among()) {
             Ok(recorded) => recorded,
             // A schema that this program lacks is waited for, but not by an operator.
             Err(failure)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use domain::Timestamp;
 use event_schema::decode::{DecodeError, Decoder};
 use kafka_io::consumer::{Decode, RecordView};
+use read_models::partitioner::partition_of;
 use read_models::recorded::{LogPosition, Recorded};
 
 use super::{Event, Failure, FailureClass};
@@ -26,7 +27,7 @@ pub(super) struct Undecoded {
     pub(super) error: UndecodedError,
     value: Option<Vec<u8>>,
     key: Option<Vec<u8>>,
-    partition: i32,
+    place: Place,
     position: LogPosition,
     log_time: Timestamp,
 }
@@ -40,6 +41,8 @@ pub(crate) enum UndecodedError {
     NoValue,
     #[error("the key is not the stream the event belongs to")]
     ForeignKey,
+    #[error("the record is not in the partition that its key belongs to")]
+    ForeignPartition,
     #[error(transparent)]
     Value(DecodeError),
 }
@@ -51,6 +54,7 @@ impl UndecodedError {
             Self::NoKey => "no-key",
             Self::NoValue => "no-value",
             Self::ForeignKey => "foreign-key",
+            Self::ForeignPartition => "foreign-partition",
             Self::Value(error) => error.kind(),
         }
     }
@@ -59,7 +63,7 @@ impl UndecodedError {
     pub(crate) fn value(&self) -> Option<&DecodeError> {
         match self {
             Self::Value(error) => Some(error),
-            Self::NoKey | Self::NoValue | Self::ForeignKey => None,
+            Self::NoKey | Self::NoValue | Self::ForeignKey | Self::ForeignPartition => None,
         }
     }
 
@@ -77,11 +81,13 @@ impl UndecodedError {
 pub(super) struct EventDecode<E> {
     decoder: SharedDecoder<E>,
     epoch: i32,
+    partitions: u32,
 }
 
 impl<E: Event> EventDecode<E> {
-    pub(super) fn new(decoder: SharedDecoder<E>, epoch: i32) -> Self {
-        Self { decoder, epoch }
+    /// Of a topic with so many partitions.
+    pub(super) fn new(decoder: SharedDecoder<E>, epoch: i32, partitions: u32) -> Self {
+        Self { decoder, epoch, partitions }
     }
 }
 
@@ -92,13 +98,14 @@ impl<E: Event> Decode for EventDecode<E> {
         let position = LogPosition { epoch: self.epoch, offset: record.offset };
         let log_time = Timestamp::from_millis(record.timestamp_ms);
         let partition = record.partition;
-        match event_of(&self.decoder, record.key, record.value) {
+        let place = Place { partition, partitions: self.partitions };
+        match event_of(&self.decoder, record.key, record.value, place) {
             Ok(event) => Decoded::Event(Recorded { event, partition, position, log_time }),
             Err(error) => Decoded::Undecoded(Box::new(Undecoded {
                 error,
                 value: record.value.map(<[u8]>::to_vec),
                 key: record.key.map(<[u8]>::to_vec),
-                partition,
+                place,
                 position,
                 log_time,
             })),
@@ -111,7 +118,7 @@ impl Undecoded {
     pub(super) fn set_aside(self) -> SetAside {
         let failure = self.error.failure();
         SetAside {
-            partition: self.partition,
+            partition: self.place.partition,
             position: self.position,
             log_time: self.log_time,
             stream_id: self.key.as_deref().and_then(storable),
@@ -125,26 +132,46 @@ impl Undecoded {
         &self,
         decoder: &Decoder<E>,
     ) -> Result<Recorded<E>, UndecodedError> {
-        let event = event_of(decoder, self.key.as_deref(), self.value.as_deref())?;
+        let event = event_of(decoder, self.key.as_deref(), self.value.as_deref(), self.place)?;
         Ok(Recorded {
             event,
-            partition: self.partition,
+            partition: self.place.partition,
             position: self.position,
             log_time: self.log_time,
         })
     }
 }
 
-/// The event of a record, which stands under its own stream's key.
+/// In which of its topic's partitions a record stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) partition: i32,
+    /// 0 where it is not recorded how many there are.
+    pub(crate) partitions: u32,
+}
+
+impl Place {
+    fn is_of(self, key: &[u8]) -> bool {
+        self.partitions == 0
+            || u32::try_from(self.partition) == Ok(partition_of(key, self.partitions))
+    }
+}
+
+/// The event of a record, which stands under its own stream's key in that key's partition.
 pub(crate) fn event_of<E: Event>(
     decoder: &Decoder<E>,
     key: Option<&[u8]>,
     value: Option<&[u8]>,
+    place: Place,
 ) -> Result<E, UndecodedError> {
     let key = key.ok_or(UndecodedError::NoKey)?;
     let value = value.ok_or(UndecodedError::NoValue)?;
     let event = decoder.decode(value).map_err(UndecodedError::Value)?;
-    // Order holds per key: an event under another key than its stream's would be folded by another
-    // partition than its neighbours.
-    if event.stream_id().as_bytes() == key { Ok(event) } else { Err(UndecodedError::ForeignKey) }
+    // Order holds per key: an event under another key than its stream's, or one that a client with
+    // another partitioner wrote, would be folded by another partition than its neighbours, and neither
+    // tokens nor the cache would know of it.
+    if event.stream_id().as_bytes() != key {
+        return Err(UndecodedError::ForeignKey);
+    }
+    if place.is_of(key) { Ok(event) } else { Err(UndecodedError::ForeignPartition) }
 }

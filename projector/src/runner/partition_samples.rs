@@ -44,7 +44,7 @@ pub(crate) fn delivery(offset: i64, value: &[u8]) -> Delivery<Decoded<DeviceEven
     Delivery {
         identity: Remembered { offset, timestamp_ms: offset, hash: 0 },
         bytes: value.len(),
-        item: EventDecode::new(shared, 1).decode(&view),
+        item: EventDecode::new(shared, 1, 1).decode(&view),
     }
 }
 

@@ -187,7 +187,8 @@ impl<P: Projection> Supervisor<P> {
             Err(error) => return Ended::Failed(error.to_string()),
         };
         let (notices, group_inbox) = mpsc::unbounded_channel();
-        let decode = EventDecode::<P::Event>::new(decoder.clone(), scope.epoch);
+        let wide = u32::try_from(partitions).unwrap_or_default();
+        let decode = EventDecode::<P::Event>::new(decoder.clone(), scope.epoch, wide);
         // What was said of brokers was said by the consumer before this one.
         self.progress.brokers(true, String::new(), Instant::now());
         let consumer = match Consumer::start(&self.config.consumer, decode, notices) {

@@ -5,8 +5,9 @@ use std::str::FromStr as _;
 use anyhow::{Context, Result};
 use event_schema::registry::RegistryConfig;
 use kafka_io::config::KafkaConfig;
+use kafka_io::topic::Topic;
 use read_models::database::DatabaseConfig;
-use settings::{Prefix, Settings};
+use settings::{Prefix, Settings, table};
 use sqlx::postgres::PgConnectOptions;
 
 /// A database, a cluster and a registry.
@@ -19,6 +20,8 @@ pub struct Target {
     pub registry: RegistryConfig,
     /// The deployment's prefix.
     pub prefix: Prefix,
+    /// Partitions of topics that are missing.
+    pub partitions: i32,
 }
 
 impl Target {
@@ -46,6 +49,7 @@ impl Target {
             kafka,
             registry: RegistryConfig::from_settings(&mut settings),
             prefix,
+            partitions: i32::try_from(settings.number(&table::TOPIC_PARTITIONS)).unwrap_or(1),
         };
         settings.finish(target).context("the settings of the deployment are wrong")
     }
@@ -65,6 +69,7 @@ impl Target {
             kafka: KafkaConfig::plaintext(brokers, CLIENT),
             registry: RegistryConfig::open(registry_url),
             prefix: prefix.clone(),
+            partitions: Topic::PARTITIONS,
         })
     }
 
@@ -73,9 +78,9 @@ impl Target {
     /// # Errors
     /// A step fails; those before it are done.
     pub async fn deploy(&self) -> Result<()> {
-        let Self { database, kafka, registry, prefix } = self;
+        let Self { database, kafka, registry, prefix, partitions } = self;
         super::migrate(database, prefix).await?;
-        super::topics(kafka, database, prefix).await?;
+        super::topics(kafka, database, prefix, *partitions).await?;
         super::schemas(registry, database, prefix).await
     }
 }

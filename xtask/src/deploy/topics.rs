@@ -21,7 +21,8 @@ const MOST_REPLICAS: usize = 3;
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Creates the topics that are missing and records how many partitions each has, by which services
-/// know that keys have not moved.
+/// know that keys have not moved. Those that are missing get so many `partitions`; of those that are
+/// recorded the record holds.
 ///
 /// # Errors
 /// Broker or database cannot be reached; or the cluster and the record contradict each other, which
@@ -30,6 +31,7 @@ pub async fn topics(
     kafka: &KafkaConfig,
     database: &PgConnectOptions,
     prefix: &Prefix,
+    partitions: i32,
 ) -> Result<()> {
     let names: Vec<String> = Topic::ALL.iter().map(|topic| topic.name(prefix)).collect();
     let cluster = admin::describe(kafka, &names, DEADLINE).await.context("asking the brokers")?;
@@ -39,15 +41,15 @@ pub async fn topics(
     for (topic, name) in Topic::ALL.iter().zip(&names) {
         let recorded = recorded_partitions(&mut owner, name).await?;
         let found = cluster.topics.get(name).map(|described| described.partitions);
-        if must_create(name, topic.partitions(), recorded, found)? {
-            plans.push(plan(*topic, name, cluster.brokers));
+        if must_create(name, partitions, recorded, found)? {
+            plans.push(plan(*topic, name, partitions, cluster.brokers));
         }
     }
     if !plans.is_empty() {
         admin::create_topics(kafka, &plans, DEADLINE).await.context("creating the topics")?;
     }
-    for (topic, name) in Topic::ALL.iter().zip(&names) {
-        record(&mut owner, name, topic.partitions()).await?;
+    for name in &names {
+        record(&mut owner, name, partitions).await?;
     }
     owner.close().await.context("closing the connection")
 }
@@ -77,11 +79,11 @@ fn must_create(
     }
 }
 
-fn plan(topic: Topic, name: &str, brokers: usize) -> TopicPlan {
+fn plan(topic: Topic, name: &str, partitions: i32, brokers: usize) -> TopicPlan {
     let config = topic.config().iter();
     TopicPlan {
         name: name.to_owned(),
-        partitions: topic.partitions(),
+        partitions,
         replication_factor: i32::try_from(brokers.clamp(1, MOST_REPLICAS)).unwrap_or(1),
         config: config.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
     }

@@ -8,7 +8,7 @@ use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
 use super::{AT_ONCE, By};
-use crate::runner::{Event, Failure, FailureClass, Order, Scope, event_of};
+use crate::runner::{self, Event, Failure, FailureClass, Order, Scope, event_of};
 
 /// Where a letter belongs.
 #[derive(Debug, FromRow)]
@@ -22,11 +22,19 @@ pub(super) struct Place {
     log_offset: i64,
     log_time: DateTime<Utc>,
     pub(super) stream_id: Option<String>,
+    /// Of the topic, as recorded; 0 where it is not.
+    partitions: i32,
 }
 
 impl Place {
     pub(super) fn partition(&self) -> i32 {
         self.partition
+    }
+
+    /// Where the record stands among the topic's partitions.
+    pub(super) fn among(&self) -> runner::Place {
+        let partitions = u32::try_from(self.partitions).unwrap_or_default();
+        runner::Place { partition: self.partition, partitions }
     }
 
     pub(super) fn record(&self) -> RecordPlace {
@@ -78,8 +86,12 @@ impl Stored {
     }
 
     /// The event, as today's code reads it.
-    pub(super) fn decode<E: Event>(&self, decoder: &Decoder<E>) -> Result<Recorded<E>, Failure> {
-        let event = event_of(decoder, self.key.as_deref(), self.value.as_deref());
+    pub(super) fn decode<E: Event>(
+        &self,
+        decoder: &Decoder<E>,
+        place: runner::Place,
+    ) -> Result<Recorded<E>, Failure> {
+        let event = event_of(decoder, self.key.as_deref(), self.value.as_deref(), place);
         let event = event.map_err(|error| match error.value() {
             Some(DecodeError::NewerVersion { .. }) => Failure {
                 class: FailureClass::DeployFault,
@@ -102,8 +114,9 @@ pub(super) async fn place(
     letter: Uuid,
 ) -> Result<Option<Place>, sqlx::Error> {
     sqlx::query_as(
-        "SELECT id, projection, generation, topic, epoch, partition, log_offset, log_time, stream_id
-         FROM letters WHERE id = $1",
+        "SELECT l.id, l.projection, l.generation, l.topic, l.epoch, l.partition, l.log_offset,
+                l.log_time, l.stream_id, coalesce(t.partitions, 0) AS partitions
+         FROM letters l LEFT JOIN topics t USING (topic, epoch) WHERE l.id = $1",
     )
     .bind(letter)
     .fetch_optional(connection)

@@ -2,7 +2,7 @@
 
 /// The partition of a key among `partitions`, as `murmur2_random` and Java's default partitioner
 /// choose it; 0 where there are none.
-pub(crate) fn partition_of(key: &[u8], partitions: u32) -> u32 {
+pub fn partition_of(key: &[u8], partitions: u32) -> u32 {
     (murmur2(key) & 0x7fff_ffff).checked_rem(partitions).unwrap_or_default()
 }
 
