@@ -94,11 +94,10 @@ impl Reply<'_> {
         header(self.head, name)
     }
 
-    /// The version that the `ETag` names: `"<generation>.<version>"`, and `.offline` behind it where the
-    /// device has been silent for long.
+    /// The version that the `ETag` names: `"<generation>.<version>"`.
     pub(super) fn tagged_version(&self) -> Option<u64> {
         let tag = self.header("etag")?.strip_prefix('"')?.strip_suffix('"')?;
-        tag.split('.').nth(1)?.parse().ok()
+        tag.split_once('.')?.1.parse().ok()
     }
 }
 

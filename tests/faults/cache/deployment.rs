@@ -35,11 +35,16 @@ impl Deployment {
         // Without names of their own: a named one that is killed while it hands partitions over gets
         // its others back at once, and nobody is told of those.
         let projector = || Ok::<_, anyhow::Error>(world.projector()?.without("MILLRACE_INSTANCE"));
+        // A version has one body, for as long as nobody is silent for too long.
+        let never = 365 * 24 * 3_600_000_u64;
+        let query_api = || {
+            Ok::<_, anyhow::Error>(world.query_api()?.setting("MILLRACE_OFFLINE_AFTER_MS", never))
+        };
         let (first, second, third, fourth, command_api) = tokio::try_join!(
             Linked::start(&redis, projector()?),
             Linked::start(&redis, projector()?),
-            Linked::start(&redis, world.query_api()?),
-            Linked::start(&redis, world.query_api()?),
+            Linked::start(&redis, query_api()?),
+            Linked::start(&redis, query_api()?),
             async { world.command_api()?.start().await },
         )?;
         let (projectors, query_apis) = ([first, second], [third, fourth]);
