@@ -27,12 +27,20 @@ pub enum ProblemType {
     RequestTimeout,
     /// The body or a part of it is too large.
     ContentTooLarge,
+    /// The request's target is longer than the front door takes.
+    UriTooLong,
     /// The body's media type is not taken here.
     UnsupportedMediaType,
     /// More is asked for than is taken at a time.
     TooManyRequests,
+    /// The request's headers are larger than the front door takes.
+    HeaderTooLarge,
     /// A defect of ours.
     InternalError,
+    /// The request asks the front door for something that it cannot do.
+    NotImplemented,
+    /// No process behind the front door answered; whether it took effect is not known.
+    NoProcess,
     /// The log cannot be reached; nothing was written.
     BrokerUnavailable,
     /// Whether it was written is not known; the same id may be sent again.
@@ -49,6 +57,10 @@ pub enum ProblemType {
     ProjectionPaused,
     /// The view is being rebuilt.
     ProjectionRebuilding,
+    /// The process behind the front door did not answer in time; whether it took effect is not known.
+    NoAnswer,
+    /// The request is of a version of HTTP that is not spoken here.
+    VersionNotSupported,
 }
 
 impl ProblemType {
@@ -65,9 +77,13 @@ impl ProblemType {
         Self::MethodNotAllowed,
         Self::RequestTimeout,
         Self::ContentTooLarge,
+        Self::UriTooLong,
         Self::UnsupportedMediaType,
         Self::TooManyRequests,
+        Self::HeaderTooLarge,
         Self::InternalError,
+        Self::NotImplemented,
+        Self::NoProcess,
         Self::BrokerUnavailable,
         Self::UnknownOutcome,
         Self::NotReady,
@@ -76,6 +92,8 @@ impl ProblemType {
         Self::ProjectionParked,
         Self::ProjectionPaused,
         Self::ProjectionRebuilding,
+        Self::NoAnswer,
+        Self::VersionNotSupported,
     ];
 
     /// The value of `type`, a reference relative to the service's root.
@@ -131,6 +149,9 @@ impl ProblemType {
             Self::ContentTooLarge => {
                 ("/problems/content-too-large", S::PAYLOAD_TOO_LARGE, "The content is too large")
             }
+            Self::UriTooLong => {
+                ("/problems/uri-too-long", S::URI_TOO_LONG, "The request's target is too long")
+            }
             Self::UnsupportedMediaType => (
                 "/problems/unsupported-media-type",
                 S::UNSUPPORTED_MEDIA_TYPE,
@@ -139,9 +160,22 @@ impl ProblemType {
             Self::TooManyRequests => {
                 ("/problems/too-many-requests", S::TOO_MANY_REQUESTS, "Too many requests")
             }
+            Self::HeaderTooLarge => (
+                "/problems/header-too-large",
+                S::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "The request's headers are too large",
+            ),
             Self::InternalError => {
                 ("/problems/internal-error", S::INTERNAL_SERVER_ERROR, "An error of the service")
             }
+            Self::NotImplemented => {
+                ("/problems/not-implemented", S::NOT_IMPLEMENTED, "The request cannot be served")
+            }
+            Self::NoProcess => (
+                "/problems/no-process",
+                S::BAD_GATEWAY,
+                "No process behind the front door answered",
+            ),
             Self::BrokerUnavailable => (
                 "/problems/broker-unavailable",
                 S::SERVICE_UNAVAILABLE,
@@ -175,6 +209,16 @@ impl ProblemType {
                 "/problems/projection-rebuilding",
                 S::SERVICE_UNAVAILABLE,
                 "The view is being rebuilt",
+            ),
+            Self::NoAnswer => (
+                "/problems/no-answer",
+                S::GATEWAY_TIMEOUT,
+                "The process behind the front door did not answer in time",
+            ),
+            Self::VersionNotSupported => (
+                "/problems/version-not-supported",
+                S::HTTP_VERSION_NOT_SUPPORTED,
+                "This version of HTTP is not spoken here",
             ),
         }
     }
