@@ -4,6 +4,7 @@
 //! has ended that must run. A dependency's fault never touches it. *Ready* means that the process
 //! does its work now: every component says so, and it is not draining.
 
+mod description;
 mod routes;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use telemetry::Metric;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+pub use description::HealthPaths;
 pub(crate) use routes::routes;
 
 /// The health of one process. Clones are the same health.

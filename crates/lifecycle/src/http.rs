@@ -3,7 +3,10 @@
 pub(crate) mod answer;
 
 mod body;
+pub(crate) mod compression;
 mod context;
+pub(crate) mod cross_origin;
+pub(crate) mod protection;
 mod request_id;
 mod trace_parent;
 

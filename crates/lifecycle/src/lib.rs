@@ -19,7 +19,7 @@ mod shutdown;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-pub use health::{Component, Health, HealthReport, Heartbeat};
+pub use health::{Component, Health, HealthPaths, HealthReport, Heartbeat};
 pub use process::{Process, main};
 pub use server::{Drained, HttpConfig, Server};
 pub use shutdown::Shutdown;

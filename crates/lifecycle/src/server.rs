@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::health::{self, Health};
-use crate::http::answer;
+use crate::http::{answer, compression, cross_origin};
 
 pub use config::HttpConfig;
 
@@ -113,11 +113,16 @@ fn with_operations(routes: Router, health: &Health) -> Router {
 }
 
 fn with_limits(router: Router, config: &HttpConfig) -> Router {
-    router
+    let router = router
         .fallback(problem_details::not_found)
         .method_not_allowed_fallback(problem_details::method_not_allowed)
         .layer(axum::extract::DefaultBodyLimit::max(config.max_body))
-        .layer(axum::middleware::from_fn_with_state(answer::Limits::of(config), answer::answer))
+        .layer(compression::layer());
+    let router = match cross_origin::layer(&config.cors_origins) {
+        Some(layer) => router.layer(layer),
+        None => router,
+    };
+    router.layer(axum::middleware::from_fn_with_state(answer::Limits::of(config), answer::answer))
 }
 
 /// Histograms are folded regularly, so that a process that nobody scrapes does not grow.
@@ -129,3 +134,6 @@ async fn upkeep() {
         metrics.upkeep();
     }
 }
+
+#[cfg(test)]
+mod tests;

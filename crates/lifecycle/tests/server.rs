@@ -26,6 +26,8 @@ fn config() -> HttpConfig {
         idle_timeout: NEVER,
         request_timeout: NEVER,
         max_body: 1024,
+        cors_origins: Vec::new(),
+        strict_transport: None,
     }
 }
 

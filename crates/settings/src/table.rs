@@ -194,6 +194,12 @@ table! {
     /// Body size.
     HTTP_MAX_BODY = number("MILLRACE_HTTP_MAX_BODY_BYTES", "1048576", 1024, 67_108_864,
         "largest body of a request, as it comes and decompressed; the front door's `client_max_body_size` must be above it");
+    /// Origins of pages.
+    CORS_ORIGINS = text("MILLRACE_CORS_ORIGINS", None,
+        "origins whose pages may call the API from a browser, such as `https://app.example.com`, separated by commas; none when absent");
+    /// Strict transport.
+    HSTS_SECONDS = number("MILLRACE_HSTS_SECONDS", "0", 0, 63_072_000,
+        "how long browsers remember that this deployment is reached over TLS only (`Strict-Transport-Security`); 0 where it is not");
     /// The front door.
     URL = url("MILLRACE_URL", Some("http://127.0.0.1:8000"),
         "the front door, for scripts and tests that share these variables; no process reads it");

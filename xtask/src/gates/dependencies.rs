@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 /// Each crate of the workspace with those it may depend on; tests may also use [`FOR_TESTS`].
-const EDGES: [(&str, &[&str]); 19] = [
+const EDGES: [(&str, &[&str]); 20] = [
     // Pure, or owners of one foreign thing.
     ("settings", &[]),
     ("domain", &[]),
@@ -19,13 +19,15 @@ const EDGES: [(&str, &[&str]); 19] = [
     ("kafka-io", &["settings"]),
     ("read-cache", &["settings"]),
     ("read-models", &["domain", "settings"]),
-    ("lifecycle", &["problem-details", "settings", "telemetry"]),
+    ("api-description", &["problem-details", "settings"]),
+    ("lifecycle", &["api-description", "problem-details", "settings", "telemetry"]),
     ("access", &["domain", "lifecycle", "problem-details", "settings", "telemetry"]),
     // Processes.
     (
         "command-api",
         &[
             "access",
+            "api-description",
             "consistency-token",
             "domain",
             "event-schema",
@@ -41,6 +43,7 @@ const EDGES: [(&str, &[&str]); 19] = [
         "query-api",
         &[
             "access",
+            "api-description",
             "consistency-token",
             "domain",
             "lifecycle",
@@ -97,7 +100,7 @@ const PURE: [(&str, &[&str]); 2] = [
 ];
 
 /// Foreign crates that only one of ours names; tests of any may use them.
-const OWNED: [(&str, &str); 9] = [
+const OWNED: [(&str, &str); 12] = [
     ("apache-avro", "event-schema"),
     ("fred", "read-cache"),
     ("hyper", "lifecycle"),
@@ -106,7 +109,10 @@ const OWNED: [(&str, &str); 9] = [
     ("metrics-exporter-prometheus", "telemetry"),
     ("rdkafka", "kafka-io"),
     ("schema_registry_converter", "event-schema"),
+    ("tower-http", "lifecycle"),
     ("tracing-subscriber", "telemetry"),
+    ("utoipa-swagger-ui-vendored", "query-api"),
+    ("zip", "query-api"),
 ];
 
 /// Those that look at the system from outside, and so may use what the system's clients use.

@@ -15,7 +15,8 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::body::{IsLate, TimedBody};
-use super::{REQUEST_ID, RequestContext};
+use super::protection::protect;
+use super::{REQUEST_ID, RequestContext, compression};
 use crate::server::HttpConfig;
 
 /// What holds for every request.
@@ -23,13 +24,15 @@ use crate::server::HttpConfig;
 pub(crate) struct Limits {
     request: Duration,
     body: Duration,
+    strict_transport: Option<HeaderValue>,
     timers: HttpTimers,
 }
 
 impl Limits {
     pub(crate) fn of(config: &HttpConfig) -> Self {
         let (request, body) = (config.request_timeout, config.body_timeout);
-        Self { request, body, timers: HttpTimers::default() }
+        let strict_transport = config.strict_transport.clone();
+        Self { request, body, strict_transport, timers: HttpTimers::default() }
     }
 }
 
@@ -43,6 +46,7 @@ pub(crate) async fn answer(State(limits): State<Limits>, request: Request, next:
     let span = tracing::info_span!("request", request.id = context.request_id.as_str());
 
     let (mut request, is_late) = timed(request, limits.body);
+    compression::choose(request.headers_mut());
     request.extensions_mut().insert(context.clone());
     let handled = AssertUnwindSafe(next.run(request)).catch_unwind();
     let handled = tokio::time::timeout(limits.request, handled).instrument(span.clone()).await;
@@ -53,7 +57,10 @@ pub(crate) async fn answer(State(limits): State<Limits>, request: Request, next:
         Ok(Err(_panic)) => panicked(route),
         Err(_elapsed) => took_too_long(&method, limits.request),
     };
-    response.headers_mut().insert(REQUEST_ID, context.request_id.header_value());
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, context.request_id.header_value());
+    compression::weaken_tag(headers);
+    protect(headers, limits.strict_transport.as_ref());
     let served = HttpRequestServed {
         method: label(&method),
         route,

@@ -163,6 +163,8 @@ mod tests {
             idle_timeout: Duration::from_secs(75),
             request_timeout: Duration::from_secs(30),
             max_body: 1024,
+            cors_origins: Vec::new(),
+            strict_transport: None,
         }
     }
 

@@ -3,8 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use http::HeaderValue;
 use problem_details::BodyLimits;
 use settings::{Setting, Settings, table};
+
+use crate::http::{cross_origin, protection};
 
 /// Where a server listens and what it allows a client.
 #[derive(Debug, Clone)]
@@ -24,6 +27,10 @@ pub struct HttpConfig {
     pub request_timeout: Duration,
     /// Bytes of a request's body.
     pub max_body: usize,
+    /// Origins whose pages may read answers.
+    pub cors_origins: Vec<HeaderValue>,
+    /// What answers say of TLS, where there is nothing else in front.
+    pub strict_transport: Option<HeaderValue>,
 }
 
 impl HttpConfig {
@@ -37,6 +44,8 @@ impl HttpConfig {
             idle_timeout: settings.millis(&table::HTTP_IDLE_TIMEOUT),
             request_timeout: settings.millis(&table::HTTP_REQUEST_TIMEOUT),
             max_body: settings.size(&table::HTTP_MAX_BODY),
+            cors_origins: cross_origin::origins(settings),
+            strict_transport: protection::strict_transport(settings),
         };
         if config.body_timeout > config.request_timeout {
             settings.fault(format!(
