@@ -6,6 +6,7 @@
 mod answer;
 mod append;
 mod cloud_event;
+mod description;
 mod fields;
 mod form;
 mod identity;
@@ -17,14 +18,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use access::{Caller, Role, Unauthenticated, Verifier};
+use api_description::{Described, Description};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::post;
 use consistency_token::TokenKey;
 use domain::Timestamp;
 use http::header::LINK;
 use http::{HeaderMap, HeaderValue};
+use kafka_io::producer::Producer;
 use lifecycle::http::RequestContext;
 use problem_details::{BodyLimits, Problem, read_body};
 
@@ -74,10 +76,20 @@ struct Shared<L> {
 /// The slice's routes.
 pub fn routes<L: Log>(reporting: Reporting<L>) -> Router {
     let shared = Arc::new(Shared { reporting, outcomes: Outcomes::new() });
-    Router::new()
-        .route(PATH, post(report_device_event::<L>))
-        .route(ALIAS, post(report_device_event_by_alias::<L>))
-        .with_state(shared)
+    described().into_router().with_state(shared)
+}
+
+/// What they are.
+pub fn description() -> Description {
+    described::<Producer>().into_description()
+}
+
+fn described<L: Log>() -> Described<Arc<Shared<L>>> {
+    let report = description::operation();
+    let by_alias = report.clone().by_older_path(ALIAS, "reportDeviceEventsByOlderPath");
+    description::with_schemas(Described::default())
+        .on(report, report_device_event::<L>)
+        .on(by_alias, report_device_event_by_alias::<L>)
 }
 
 async fn report_device_event_by_alias<L: Log>(

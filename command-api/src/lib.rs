@@ -18,8 +18,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::{AccessConfig, Verifier};
+use api_description::Description;
 use kafka_io::producer::{Occurrence, Producer, StartProducerError};
-use lifecycle::{Component, Health, Heartbeat, Process, Server};
+use lifecycle::{Component, Health, HealthPaths, Heartbeat, Process, Server};
 use settings::Settings;
 use telemetry::Metric;
 use tokio::task::JoinSet;
@@ -32,6 +33,15 @@ use drain::{DrainTimes, answer_and_settle};
 
 /// The longest time between two rounds of [`watch`].
 const WATCH_DEADLINE: Duration = Duration::from_secs(15);
+
+/// What the command API serves, under the paths by which the front door reaches it.
+pub fn description() -> Description {
+    let health = HealthPaths {
+        live: ("/command-api/health", "commandApiLives"),
+        ready: ("/command-api/health/ready", "commandApiIsReady"),
+    };
+    device::description().merge(health.description())
+}
 
 /// A running command API.
 pub struct App {

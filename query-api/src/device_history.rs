@@ -1,13 +1,14 @@
 //! `GET /api/v1/resources/{id}/history`: every event of a device, by the time the log took it.
 
+mod description;
 mod query;
 mod rows;
 
 use access::Role;
+use api_description::Described;
 use axum::extract::{Path, State, rejection::PathRejection};
 use axum::http::{HeaderMap, Method, Uri};
 use axum::response::{IntoResponse as _, Response};
-use axum::{Router, routing::get};
 use problem_details::{Problem, ProblemType};
 use read_models::device_history::body;
 
@@ -32,8 +33,8 @@ const PROJECTION: &str = "device_history";
 const READERS: &[Role] = &[Role::Device, Role::User, Role::Admin];
 
 /// The path.
-pub(crate) fn routes() -> Router<Api> {
-    Router::new().route("/api/v1/resources/{id}/history", get(get_history))
+pub(crate) fn described() -> Described<Api> {
+    description::with_schemas(Described::default()).on(description::operation(), get_history)
 }
 
 pub(crate) type HistoryPages = crate::listing::PageLookup<HistoryQuery>;

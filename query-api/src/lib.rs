@@ -4,12 +4,14 @@
 //! waits, in this process, until the view shows the write the token stands for. Rows come from the
 //! cache where it knows them.
 
+mod api_docs;
 mod cache;
 mod caller;
 mod conditional;
 mod config;
 mod consistency;
 mod cursor;
+mod description;
 mod device_history;
 mod export;
 mod listing;
@@ -28,9 +30,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::Verifier;
-use axum::Router;
+use api_description::{Described, Description};
 use consistency_token::TokenKey;
-use lifecycle::{Component, Health, Process, Server, Shutdown};
+use lifecycle::{Component, Health, HealthPaths, Process, Server, Shutdown};
 use settings::Settings;
 use telemetry::Metric;
 use tokio_util::task::TaskTracker;
@@ -88,6 +90,19 @@ struct Counters {
     pages: metrics::Counter,
     history_pages: metrics::Counter,
     cache: CacheCounters,
+}
+
+fn described() -> Described<Api> {
+    resource::described().merge(device_history::described()).merge(api_docs::described())
+}
+
+/// What the query API serves.
+pub fn description() -> Description {
+    let health = HealthPaths {
+        live: ("/health", "queryApiLives"),
+        ready: ("/health/ready", "queryApiIsReady"),
+    };
+    described().into_description().merge(health.description())
 }
 
 /// A running query API.
@@ -179,8 +194,7 @@ impl Process for App {
             offline_after: config.offline_after,
             counters: Counters::new(),
         }));
-        let routes =
-            Router::new().merge(resource::routes()).merge(device_history::routes()).with_state(api);
+        let routes = described().into_router().merge(api_docs::page()).with_state(api);
         let address = config.http.bind;
         let server = Server::start(routes, config.http, health.clone())
             .await

@@ -1,16 +1,17 @@
 //! `GET /api/v1/resources/{id}`: the latest state of a device.
 
+mod description;
 mod letters;
 mod list;
 mod presence;
 mod row;
 
 use access::Role;
+use api_description::Described;
 use axum::extract::{Path, State, rejection::PathRejection};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LINK, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
-use axum::{Router, routing::get};
 use domain::device::DeviceId;
 use problem_details::{Problem, ProblemType};
 use read_models::cached::CachedRow;
@@ -38,7 +39,7 @@ const PROJECTION: &str = "resource";
 const NOUN: &str = "resource";
 
 /// Headers of an answer, those of the server included: they are given room at once.
-const HEADERS: usize = 12;
+const HEADERS: usize = 17;
 
 /// Whoever may read devices.
 const READERS: &[Role] = &[Role::Device, Role::User, Role::Admin];
@@ -46,12 +47,14 @@ const READERS: &[Role] = &[Role::Device, Role::User, Role::Admin];
 /// The topic whose records the view folds, without the deployment's prefix.
 pub(crate) const TOPIC: &str = "events-input";
 
-/// The canonical path and its alias.
-pub(crate) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/api/v1/resources/{id}", get(get_resource))
-        .route("/api/v1/resources", get(list::get_resources))
-        .route("/resource/{id}", get(get_resource_by_alias))
+/// The canonical paths and an alias.
+pub(crate) fn described() -> Described<Api> {
+    let one = description::one();
+    let by_alias = one.clone().by_older_path("/resource/{id}", "getResourceByOlderPath");
+    description::with_schemas(Described::default())
+        .on(one, get_resource)
+        .on(description::list(), list::get_resources)
+        .on(by_alias, get_resource_by_alias)
 }
 
 async fn get_resource_by_alias(

@@ -4,7 +4,7 @@ use crate::parameters::Fault;
 use crate::resource::presence::ONLINE;
 
 /// Every member, in the order in which they are shown.
-const NAMES: [&str; 7] =
+pub(in crate::resource) const NAMES: [&str; 7] =
     ["id", "payload", "version", "occurred_at", "recorded_at", "updated_at", ONLINE];
 
 /// A set of members.
