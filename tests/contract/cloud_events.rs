@@ -1,7 +1,6 @@
 //! CloudEvents of other people's SDKs: sent through the front door in every mode, read back from the
 //! log and by a GET.
 
-mod front_door;
 mod sdk;
 
 use std::collections::BTreeMap;
@@ -10,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use test_support::{Client, Spine, World};
 
-use front_door::FrontDoor;
+use super::front_door::FrontDoor;
 use sdk::Sdk;
 
 #[tokio::test]

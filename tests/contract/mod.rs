@@ -1,8 +1,14 @@
 //! What others may rely on: bytes, headers and schemas that our code is not needed to read.
 
 mod analysts;
+mod api_description;
+mod browser;
 mod cloud_events;
+mod examples;
+mod front_door;
 mod golden;
+mod installed;
 mod raw_records;
 mod record_reader;
+mod refusals;
 mod tools;

@@ -7,12 +7,13 @@ use std::process::{Command as Program, ExitCode};
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use xtask::deploy::Target;
+use xtask::fuzz_api::FuzzedApi;
 use xtask::gates::Gate;
 use xtask::stack::local_dir::LocalDir;
 use xtask::stack::ports::Ports;
 use xtask::stack::scale::Scale;
 use xtask::stack::{self, Stack};
-use xtask::{deploy, gates, test_run, up};
+use xtask::{deploy, dev_token, gates, test_run, up};
 
 /// Everything of the Makefile that has an `if`.
 #[derive(Parser)]
@@ -81,6 +82,18 @@ enum Command {
     WriteTopics,
     /// Writes docs/configuration.md anew from the table of settings
     WriteSettings,
+    /// Sends requests made of the API's description to the running stack, and says what is not answered
+    /// as it is described
+    FuzzApi {
+        /// How long
+        #[arg(long, default_value_t = 300)]
+        seconds: u64,
+        /// The same seed sends the same requests
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Writes docs/openapi.json anew from what the processes say of themselves
+    WriteApiDescription,
     /// Writes deploy/docker/nginx.conf and deploy/ecs/nginx.conf anew from deploy/nginx/nginx.conf
     WriteFrontDoors,
     /// Writes docs/data-dictionary.md anew from the database of DATABASE_URL, after a migration
@@ -124,6 +137,13 @@ impl Arguments {
             Command::Bench { arguments } => test_run::bench(&arguments)?,
             Command::WriteTopics => gates::write_topics(&local.checkout)?,
             Command::WriteSettings => gates::write_settings(&local.checkout)?,
+            Command::FuzzApi { seconds, seed } => {
+                let (url, access_token) = (stack::front_door(&local)?, dev_token::mint()?);
+                let checkout = &local.checkout;
+                let (url, access_token) = (&*url, &*access_token);
+                FuzzedApi { checkout, url, access_token, seconds, seed }.run()?;
+            }
+            Command::WriteApiDescription => gates::write_api_description(&local.checkout)?,
             Command::WriteFrontDoors => gates::write_front_doors(&local.checkout)?,
             Command::WriteDictionary => {
                 let Target { database, prefix, .. } = Target::from_environment()?;

@@ -143,6 +143,20 @@ pub fn write_topics(checkout: &Path) -> Result<()> {
     topics::write(checkout)
 }
 
+/// Writes the description of the API anew from what the processes say of themselves. The test that
+/// compares them does it: whoever says it is a process, and none is part of this program.
+///
+/// # Errors
+/// The processes are not built, or the file cannot be written.
+pub fn write_api_description(checkout: &Path) -> Result<()> {
+    const TEST: &str =
+        "contract::api_description::the_stored_description_is_what_the_processes_say_of_themselves";
+    let arguments =
+        ["test", "--quiet", "--locked", "--package", "system-tests", "--", "--exact", TEST];
+    let mut cargo = Command::new("cargo");
+    succeed(cargo.args(arguments).env("WRITE_API_DESCRIPTION", "1").current_dir(checkout))
+}
+
 /// Writes the front doors of containers anew from their template.
 ///
 /// # Errors

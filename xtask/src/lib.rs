@@ -5,6 +5,7 @@ pub mod checkout;
 pub mod deploy;
 pub mod dev_token;
 pub mod first_event;
+pub mod fuzz_api;
 pub mod gates;
 pub mod stack;
 pub mod test_run;

@@ -270,6 +270,14 @@ pub fn status(local: &LocalDir) -> Result<bool> {
     status::print(local)
 }
 
+/// Where clients reach the front door of a stack that is up.
+///
+/// # Errors
+/// It is not up.
+pub fn front_door(local: &LocalDir) -> Result<String> {
+    environment::read(local, settings::table::URL.name)
+}
+
 fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

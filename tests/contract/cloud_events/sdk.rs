@@ -6,9 +6,11 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use test_support::{LogRecord, alone};
+use test_support::LogRecord;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
+
+use crate::contract::installed::{cache, install, node_modules, run};
 
 /// Where scripts and lists of what they need are.
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/contract/cloud_events");
@@ -26,7 +28,7 @@ impl Sdk {
     pub(super) async fn python() -> Result<Self> {
         let dir = cache("cloud-events-py")?;
         let program = dir.join("bin/python");
-        install(&dir, &["requirements.txt"], async || {
+        install(&dir, SOURCES, &["requirements.txt"], async || {
             run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&dir)).await?;
             let list = Path::new(SOURCES).join("requirements.txt");
             run(Command::new(&program).args(["-m", "pip", "install", "-q", "-r"]).arg(list)).await
@@ -37,19 +39,7 @@ impl Sdk {
 
     /// The SDK for JavaScript, and Node for it where there is none.
     pub(super) async fn javascript() -> Result<Self> {
-        let dir = cache("cloud-events-js")?;
-        let lists = ["package.json", "package-lock.json"];
-        install(&dir, &lists, async || {
-            let tools = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/local/install.sh");
-            run(Command::new(tools).args(["node:nodejs", "npm:npm"])).await?;
-            for list in lists {
-                std::fs::copy(Path::new(SOURCES).join(list), dir.join(list))
-                    .with_context(|| format!("copying {list}"))?;
-            }
-            let arguments = ["ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"];
-            run(Command::new("npm").args(arguments).current_dir(&dir)).await
-        })
-        .await?;
+        let dir = node_modules("cloud-events-js", SOURCES).await?;
         let modules = dir.join("node_modules").into_os_string();
         let variables = vec![("NODE_PATH", modules)];
         Ok(Self { program: "node".into(), script: "client.cjs", variables })
@@ -85,43 +75,6 @@ impl Sdk {
         ensure!(output.status.success(), "{} {arguments:?}: {errors}", self.script);
         String::from_utf8(output.stdout).context("the script writes no text")
     }
-}
-
-fn cache(name: &str) -> Result<PathBuf> {
-    let cache = match std::env::var_os("XDG_CACHE_HOME") {
-        Some(dir) => PathBuf::from(dir),
-        None => PathBuf::from(std::env::var_os("HOME").context("HOME is not set")?).join(".cache"),
-    };
-    let dir = cache.join("millrace").join(name);
-    std::fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
-    Ok(dir)
-}
-
-/// Installs what the lists name, unless just that was installed before.
-async fn install(
-    dir: &Path,
-    lists: &[&str],
-    install: impl AsyncFnOnce() -> Result<()>,
-) -> Result<()> {
-    let wanted: String = lists
-        .iter()
-        .map(|list| std::fs::read_to_string(Path::new(SOURCES).join(list)))
-        .collect::<Result<_, _>>()
-        .context("reading what to install")?;
-    let _alone = alone().await?;
-    let stamp = dir.join("installed");
-    if std::fs::read_to_string(&stamp).ok().as_deref() != Some(&*wanted) {
-        install().await?;
-        std::fs::write(&stamp, wanted).context("writing what is installed")?;
-    }
-    Ok(())
-}
-
-async fn run(command: &mut Command) -> Result<()> {
-    let output = command.output().await.with_context(|| format!("running {command:?}"))?;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{command:?} ended with {}: {errors}", output.status);
-    Ok(())
 }
 
 fn as_line(record: &LogRecord) -> Result<String> {

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 
 use super::Stack;
+use super::local_dir::LocalDir;
 use super::ports::Listener;
 use super::{postgres, registry};
 use crate::dev_token;
@@ -57,6 +58,19 @@ pub(crate) fn render(variables: &[(String, String)]) -> String {
     std::iter::once("# Written when the stack came up; read it with `. .local/env`.\n".to_owned())
         .chain(lines)
         .collect()
+}
+
+/// A variable of the file.
+pub(crate) fn read(local: &LocalDir, name: &str) -> Result<String> {
+    let path = local.env();
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("reading {}; is the stack up?", path.display()))?;
+    let value = |line: &str| {
+        let (variable, value) = line.strip_prefix("export ")?.split_once('=')?;
+        (variable == name).then(|| value.trim_matches('\'').to_owned())
+    };
+    let value = text.lines().find_map(value);
+    value.with_context(|| format!("{} has no {name}", path.display()))
 }
 
 /// Writes the file.

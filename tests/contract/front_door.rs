@@ -1,6 +1,6 @@
 //! The front door before the processes of a test.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Stdio;
 
@@ -8,12 +8,12 @@ use anyhow::{Context as _, Result, ensure};
 use test_support::{Client, Spine, World, eventually};
 use tokio::process::{Child, Command};
 
-const TEMPLATE: &str = include_str!("../../../deploy/nginx/nginx.conf");
+const TEMPLATE: &str = include_str!("../../deploy/nginx/nginx.conf");
 
 /// A running nginx with the stack's own configuration. Dropped, it is killed.
 #[derive(Debug)]
 pub(super) struct FrontDoor {
-    url: String,
+    address: SocketAddr,
     _nginx: Child,
 }
 
@@ -21,14 +21,24 @@ impl FrontDoor {
     /// Starts it in front of these processes and waits until it serves.
     pub(super) async fn start(world: &World, spine: &Spine) -> Result<Self> {
         let dir = world.dir().join("front-door");
-        std::fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
-        let port = free_port()?;
+        Self::before(&dir, spine.command_api.address(), spine.query_api.address()).await
+    }
+
+    /// Starts it in front of what listens there, if anything does, with its files in `dir`.
+    pub(super) async fn before(
+        dir: &Path,
+        command_api: SocketAddr,
+        query_api: SocketAddr,
+    ) -> Result<Self> {
+        std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
+        let address = free_address()?;
         let conf = dir.join("nginx.conf");
-        std::fs::write(&conf, configuration(&dir, port, spine)).context("writing nginx.conf")?;
+        let text = configuration(dir, address, command_api, query_api);
+        std::fs::write(&conf, text).context("writing nginx.conf")?;
         let nginx = Command::new("nginx")
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .args(["-e", "stderr", "-p"])
-            .arg(&dir)
+            .arg(dir)
             .arg("-c")
             .arg(&conf)
             // One process, so that none is left when it is killed.
@@ -37,29 +47,38 @@ impl FrontDoor {
             .kill_on_drop(true)
             .spawn()
             .context("starting nginx")?;
-        let url = format!("http://127.0.0.1:{port}");
+        let url = format!("http://{address}");
         eventually("the front door serves", async || {
             let health = Client::new()?.get(&format!("{url}/front-door/health")).await?;
             ensure!(health.status == 200, "it answers {health}");
             Ok(())
         })
         .await?;
-        Ok(Self { url, _nginx: nginx })
+        Ok(Self { address, _nginx: nginx })
     }
 
     pub(super) fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.url)
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
     }
 }
 
-/// A port that was free a moment ago: nginx cannot be asked which one it took.
-fn free_port() -> Result<u16> {
+/// An address that was free a moment ago: nginx cannot be asked which one it took.
+pub(super) fn free_address() -> Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").context("looking for a free port")?;
-    Ok(listener.local_addr().context("asking for the port")?.port())
+    listener.local_addr().context("asking for the port")
 }
 
 /// The template, filled in. What concerns other places where it runs stays empty.
-fn configuration(dir: &Path, port: u16, spine: &Spine) -> String {
+fn configuration(
+    dir: &Path,
+    address: SocketAddr,
+    command_api: SocketAddr,
+    query_api: SocketAddr,
+) -> String {
     let server = |address| format!("server {address} max_fails=0;");
     let dir = dir.display();
     let values = [
@@ -68,10 +87,9 @@ fn configuration(dir: &Path, port: u16, spine: &Spine) -> String {
         ("log", dir.to_string()),
         ("access_log", format!("{dir}/nginx.log")),
         ("data", dir.to_string()),
-        ("port", port.to_string()),
-        ("listen", format!("127.0.0.1:{port}")),
-        ("command_api_servers", server(spine.command_api.address())),
-        ("query_api_servers", server(spine.query_api.address())),
+        ("listen", address.to_string()),
+        ("command_api_servers", server(command_api)),
+        ("query_api_servers", server(query_api)),
     ];
     // As many listening sockets as there are workers, and here there is one.
     let mut text =
