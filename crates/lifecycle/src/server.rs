@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::health::{self, Health};
-use crate::http::{answer, compression, cross_origin};
+use crate::http::{answer, cross_origin};
 
 pub use config::HttpConfig;
 
@@ -116,8 +116,7 @@ fn with_limits(router: Router, config: &HttpConfig) -> Router {
     let router = router
         .fallback(problem_details::not_found)
         .method_not_allowed_fallback(problem_details::method_not_allowed)
-        .layer(axum::extract::DefaultBodyLimit::max(config.max_body))
-        .layer(compression::layer());
+        .layer(axum::extract::DefaultBodyLimit::max(config.max_body));
     let router = match cross_origin::layer(&config.cors_origins) {
         Some(layer) => router.layer(layer),
         None => router,

@@ -7,7 +7,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
-use http::header::CONNECTION;
+use http::header::{ACCEPT_ENCODING, CONNECTION};
 use http::{HeaderValue, Method};
 use problem_details::{Problem, ProblemType};
 use telemetry::{HandlerPanicked, HttpRequestServed, HttpTimers};
@@ -47,16 +47,18 @@ pub(crate) async fn answer(State(limits): State<Limits>, request: Request, next:
 
     let (mut request, is_late) = timed(request, limits.body);
     compression::choose(request.headers_mut());
+    let coding = request.headers().get(ACCEPT_ENCODING).cloned();
     request.extensions_mut().insert(context.clone());
     let handled = AssertUnwindSafe(next.run(request)).catch_unwind();
     let handled = tokio::time::timeout(limits.request, handled).instrument(span.clone()).await;
-    let _entered = span.entered();
-    let mut response = match handled {
+    let response = span.in_scope(|| match handled {
         _ if is_late.get() => body_is_late(limits.body),
         Ok(Ok(response)) => response,
         Ok(Err(_panic)) => panicked(route),
         Err(_elapsed) => took_too_long(&method, limits.request),
-    };
+    });
+    let mut response = compression::compress(coding, response).await;
+    let _entered = span.entered();
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, context.request_id.header_value());
     compression::weaken_tag(headers);

@@ -3,9 +3,13 @@
 //! It is done here and not by the front door: not every nginx knows brotli, a process may be asked
 //! without one, and only who wrote an answer knows whether it is worth it.
 
-use axum::body::HttpBody;
+use std::convert::Infallible;
+use std::future::ready;
+
+use axum::body::{Body, HttpBody};
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG};
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use tower::{Layer as _, ServiceExt as _};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
@@ -19,7 +23,7 @@ const WORTH_IT: [&str; 4] =
 
 /// Whether an answer is compressed.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct IsWorthIt(SizeAbove);
+struct IsWorthIt(SizeAbove);
 
 impl Predicate for IsWorthIt {
     fn should_compress<B: HttpBody>(&self, response: &Response<B>) -> bool {
@@ -29,12 +33,30 @@ impl Predicate for IsWorthIt {
     }
 }
 
-/// Compresses what is worth it, in the coding that [`choose`] has left.
-pub(crate) fn layer() -> CompressionLayer<IsWorthIt> {
+/// Compresses an answer that is worth it, in the coding that [`choose`] has left. Most are not: these
+/// go their way as they are, without another body around theirs.
+pub(crate) async fn compress(
+    coding: Option<HeaderValue>,
+    response: Response<Body>,
+) -> Response<Body> {
+    let is_worth_it = IsWorthIt(SizeAbove::new(TINY));
+    if !is_worth_it.should_compress(&response) {
+        return response;
+    }
+    let mut request = Request::new(());
+    if let Some(coding) = coding {
+        request.headers_mut().insert(ACCEPT_ENCODING, coding);
+    }
+    // The library compresses what a service answers.
+    let mut response = Some(response);
+    let answers = tower::service_fn(move |_: Request<()>| {
+        ready(Ok::<_, Infallible>(response.take().unwrap_or_default()))
+    });
     // Answers are made while somebody waits: a third more bytes cost less than a tenth of the speed.
-    CompressionLayer::new()
-        .quality(CompressionLevel::Fastest)
-        .compress_when(IsWorthIt(SizeAbove::new(TINY)))
+    let compression =
+        CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(is_worth_it);
+    let Ok(compressed) = compression.layer(answers).oneshot(request).await;
+    compressed.map(Body::new)
 }
 
 /// Leaves, of the codings that the client takes, those that we write. One that takes nothing that we
