@@ -29,6 +29,7 @@ use http::{HeaderMap, HeaderValue};
 use kafka_io::producer::Producer;
 use lifecycle::http::RequestContext;
 use problem_details::{BodyLimits, Problem, read_body};
+use telemetry::trace;
 
 use crate::deployment::Known;
 use crate::log::Log;
@@ -168,12 +169,14 @@ impl<L: Log> Shared<L> {
     /// Appends one event and answers once it is in the log.
     async fn append(&self, new: NewEvent, asked: Asked<'_>) -> Result<Response, Problem> {
         let deployed = self.deployed()?;
-        let queued = self.queue(deployed, &new, Place::Body, asked);
+        let sending = trace::send(&deployed.topic, 1);
+        let queued = self.queue(deployed, &new, Place::Body, asked, trace::parent(&sending));
         let queued = queued.map_err(|why| self.not_queued(new.reference(Place::Body), why))?;
         // Not kept while the log is waited for: the record has left.
         drop(new);
         let request_id = queued.event.request_id;
-        let delivered = self.settled(queued).await?;
+        let settled = self.settled(queued).await;
+        let delivered = settled.inspect_err(|_| trace::failed(&sending, "unknown"))?;
         let token = token(deployed, delivered);
         Ok(accepted(request_id, token.map(|token| token.encode(&self.reporting.token_key))))
     }

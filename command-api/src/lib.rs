@@ -144,8 +144,9 @@ impl Process for App {
 
 fn start_producer(config: &Config, health: &Health) -> Result<Producer, StartError> {
     let component = health.component("kafka");
+    let metrics = occurrence::ProducerMetrics::new();
     let observe = move |occurrence| {
-        occurrence::producer(&occurrence);
+        occurrence::producer(&occurrence, &metrics);
         match occurrence {
             Occurrence::Available => component.ready(),
             Occurrence::Unavailable(reason) => component.not_ready(reason.to_string()),

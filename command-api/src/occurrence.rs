@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use kafka_io::doctor::Finding;
-use kafka_io::producer::{Occurrence, SendError};
-use metrics::{Counter, Histogram};
+use kafka_io::producer::{Occurrence, ProducerStatistics, SendError};
+use metrics::{Counter, Gauge, Histogram};
 use problem_details::{Problem, ProblemType};
-use telemetry::Metric;
+use telemetry::{KafkaClient, KafkaClientFigures, Metric};
 
 /// What becomes of facts on their way into the log; looked up once, used by every request.
 pub(crate) struct Outcomes {
@@ -66,8 +66,53 @@ impl Outcomes {
     }
 }
 
+/// What the producer's client tells of itself every five seconds.
+pub(crate) struct ProducerMetrics {
+    client: KafkaClient,
+    records: Gauge,
+    records_limit: Gauge,
+    bytes: Gauge,
+    bytes_limit: Gauge,
+}
+
+/// What the client of the log is called in metrics.
+const CLIENT: &str = "events";
+
+impl ProducerMetrics {
+    pub(crate) fn new() -> Self {
+        let gauge = |metric: Metric| metric.gauge(&[CLIENT]);
+        Metric::ProducerRebuilt.counter(&[]).increment(0);
+        Self {
+            client: KafkaClient::of(CLIENT),
+            records: gauge(Metric::KafkaProducerRecords),
+            records_limit: gauge(Metric::KafkaProducerRecordsLimit),
+            bytes: gauge(Metric::KafkaProducerBytes),
+            bytes_limit: gauge(Metric::KafkaProducerBytesLimit),
+        }
+    }
+
+    fn record(&self, statistics: &ProducerStatistics) {
+        let client = &statistics.client;
+        self.client.record(&KafkaClientFigures {
+            brokers_up: client.brokers_up,
+            round_trip_p99_micros: client.round_trip_p99_micros,
+            outgoing_requests: client.outgoing_requests,
+            in_flight_requests: client.in_flight_requests,
+            request_errors: client.request_errors,
+            request_retries: client.request_retries,
+            request_timeouts: client.request_timeouts,
+            bytes_sent: client.bytes_sent,
+            bytes_received: client.bytes_received,
+        });
+        self.records.set(statistics.queued_records as f64);
+        self.records_limit.set(statistics.limit_records as f64);
+        self.bytes.set(statistics.queued_bytes as f64);
+        self.bytes_limit.set(statistics.limit_bytes as f64);
+    }
+}
+
 /// The producer says something of itself.
-pub(crate) fn producer(occurrence: &Occurrence) {
+pub(crate) fn producer(occurrence: &Occurrence, metrics: &ProducerMetrics) {
     match occurrence {
         Occurrence::Available => tracing::info!("the brokers take records"),
         Occurrence::Unavailable(reason) => {
@@ -77,9 +122,7 @@ pub(crate) fn producer(occurrence: &Occurrence) {
             Metric::ProducerRebuilt.counter(&[]).increment(1);
             tracing::error!(kafka.error = %code, reason, "the producer was replaced");
         }
-        Occurrence::Statistics(statistics) => {
-            tracing::debug!(?statistics, "producer statistics");
-        }
+        Occurrence::Statistics(statistics) => metrics.record(statistics),
     }
 }
 

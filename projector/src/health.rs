@@ -7,7 +7,7 @@ use lifecycle::Component;
 use telemetry::Metric;
 use tokio::time::interval;
 
-use crate::runner::{PartitionState, Progress};
+use crate::runner::{PartitionState, Progress, Standing};
 
 /// Tells health and metrics where a projection stands, every second, until it is aborted.
 pub(crate) async fn watch(progress: Arc<Progress>, component: Component) {
@@ -24,24 +24,51 @@ pub(crate) async fn watch(progress: Arc<Progress>, component: Component) {
     }
 }
 
-/// Lag per partition; of a partition that is not read here any more nothing is known.
+/// What is told of each partition; of one that is not read here any more nothing is known.
+const OF_PARTITIONS: [Metric; 4] = [
+    Metric::ProjectionLag,
+    Metric::ProjectionLagRecords,
+    Metric::ProjectionLogStart,
+    Metric::ProjectionHeadroom,
+];
+
 fn measure(progress: &Progress, now: Instant, known: &mut Vec<i32>) {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let wall_ms = i64::try_from(wall.as_millis()).unwrap_or(i64::MAX);
-    let lags = progress.lag_seconds(now, wall_ms);
-    let gauge = |partition: &i32| {
-        Metric::ProjectionLag.gauge(&[progress.projection(), &partition.to_string()])
+    let (lags, partitions) = (progress.lag_seconds(now, wall_ms), progress.partitions());
+    let gauge = |metric: Metric, partition: &i32| {
+        metric.gauge(&[progress.projection(), &partition.to_string()])
     };
-    for partition in known.iter().filter(|partition| !lags.contains_key(*partition)) {
-        gauge(partition).set(f64::NAN);
+    for partition in known.iter().filter(|partition| !partitions.contains_key(*partition)) {
+        for metric in OF_PARTITIONS {
+            gauge(metric, partition).set(f64::NAN);
+        }
     }
-    for (partition, lag) in &lags {
-        gauge(partition).set(*lag);
+    for (partition, standing) in &partitions {
+        let number = |number: Option<i64>| number.map_or(f64::NAN, |number| number as f64);
+        let headroom = standing.log_start().map(|start| standing.next_offset - start);
+        let lag = lags.get(partition).copied().unwrap_or(f64::NAN);
+        gauge(Metric::ProjectionLag, partition).set(lag);
+        gauge(Metric::ProjectionLagRecords, partition).set(number(standing.records_behind()));
+        gauge(Metric::ProjectionLogStart, partition).set(number(standing.log_start()));
+        gauge(Metric::ProjectionHeadroom, partition).set(number(headroom));
     }
-    *known = lags.into_keys().collect();
-    let halted = |standing: &crate::runner::Standing| {
-        matches!(standing.state, PartitionState::Halted { .. })
-    };
-    let stopped = progress.partitions().values().filter(|standing| halted(standing)).count();
-    Metric::ProjectionStopped.gauge(&[progress.projection()]).set(stopped as f64);
+    measure_all(progress, partitions.values());
+    *known = partitions.into_keys().collect();
+}
+
+fn measure_all<'a>(progress: &Progress, partitions: impl Iterator<Item = &'a Standing>) {
+    let (mut stopped, mut retrying) = (0_u32, 0_u32);
+    for standing in partitions {
+        match standing.state {
+            PartitionState::Halted { .. } => stopped += 1,
+            PartitionState::Retrying { .. } => retrying += 1,
+            PartitionState::Folding => {}
+        }
+    }
+    let labels = [progress.projection()];
+    Metric::ProjectionStopped.gauge(&labels).set(stopped);
+    Metric::ProjectionRetrying.gauge(&labels).set(retrying);
+    let reached = f64::from(u8::from(progress.reaches_brokers()));
+    Metric::ProjectionBrokersReachable.gauge(&labels).set(reached);
 }

@@ -22,6 +22,7 @@
 mod batch;
 mod decoding;
 mod failure;
+mod freshness;
 mod group;
 mod lane;
 mod occurrence;
@@ -34,6 +35,7 @@ mod reclaims;
 pub(crate) mod seen;
 mod supervisor;
 mod upkeep;
+mod vitals;
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -17,6 +17,8 @@ use read_cache::{
 use read_models::cached::CachedRow;
 use settings::{Settings, table};
 use telemetry::Metric;
+use telemetry::trace::{self, Step};
+use tracing::Instrument as _;
 
 use crate::lookups::LookupError;
 
@@ -110,7 +112,9 @@ impl Cache {
                 json: row.to_json(),
             }))
         };
-        let answer = inner.through.get(&inner.entry(place), loaded).await?;
+        let entry = inner.entry(place);
+        let asked = inner.through.get(&entry, loaded);
+        let answer = asked.instrument(trace::step(Step::ReadCache)).await?;
         let status = CacheStatus(Some(answer.outcome));
         match answer.row {
             Row::Missing => Ok((None, status)),

@@ -12,7 +12,9 @@ use consistency_token::{Entry, Token, TokenKey};
 use read_models::partitioner::partition_of;
 use read_models::recorded::LogPosition;
 use telemetry::Metric;
+use telemetry::trace::{self, Step};
 use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
 
 use crate::positions::map::{LogPartition, Need};
 use crate::positions::{Positions, Unreached};
@@ -78,8 +80,10 @@ impl Consistency {
         let needs = needs(&token, view.topic);
         let wait = self.prefer.wait.unwrap_or(waits.usual).min(waits.longest);
         let began = Instant::now();
-        let reached = positions.reach(view.projection, &needs, wait).await;
-        record(view.projection, &reached, began.elapsed());
+        let traced = trace::step(Step::WaitForPosition);
+        let reaching = positions.reach(view.projection, &needs, wait);
+        let reached = reaching.instrument(traced.clone()).await;
+        record(view.projection, &reached, began.elapsed(), &traced);
         let age = match (reached, self.prefer.handling) {
             (Ok(()), _) => Some(Duration::ZERO),
             (Err(Unreached::Behind { position, .. }), Some(Handling::Lenient)) => position.age,
@@ -113,7 +117,7 @@ fn needs(token: &Token, our_topic: &str) -> Vec<Need> {
         .collect()
 }
 
-fn record(projection: &str, reached: &Result<(), Unreached>, waited: Duration) {
+fn record(projection: &str, reached: &Result<(), Unreached>, waited: Duration, traced: &Span) {
     let outcome = match reached {
         Ok(()) => "reached",
         Err(Unreached::Behind { .. }) => "behind",
@@ -121,6 +125,9 @@ fn record(projection: &str, reached: &Result<(), Unreached>, waited: Duration) {
     };
     let timer = Metric::QueryApiTokenWait.histogram(&[projection, outcome]);
     timer.record(waited.as_secs_f64());
+    if reached.is_err() {
+        trace::failed(traced, outcome);
+    }
 }
 
 /// The preferences that were honoured, as they were.

@@ -12,6 +12,8 @@ use crate::positions::map::Need;
 pub(crate) trait Listed: Send + Sync + 'static {
     /// The projection whose view it is.
     const PROJECTION: &'static str;
+    /// What its pages are called in metrics.
+    const PAGES: &'static str;
     /// What is read of each row.
     type Columns: for<'r> FromRow<'r, PgRow> + Send + Unpin + 'static;
 
@@ -56,6 +58,8 @@ pub(crate) struct PageLookup<L>(std::marker::PhantomData<L>);
 impl<L: Listed> Lookup for PageLookup<L> {
     type Key = PageKey<L>;
     type Found = FoundPage<L::Columns>;
+
+    const OF: &'static str = L::PAGES;
 
     /// A page is a statement of its own: those behind it go to another connection.
     const AT_ONCE: usize = 1;

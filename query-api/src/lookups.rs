@@ -8,11 +8,16 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics::{Counter, Gauge, Histogram};
 use read_models::database::{DatabaseConfig, SessionLimits};
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
+use telemetry::Metric;
+use telemetry::trace::{self, Step};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::Instant;
+use tracing::Instrument as _;
 
 /// One kind of look-up and the statement that makes many of them at once.
 pub(crate) trait Lookup: Send + Sync + 'static {
@@ -20,6 +25,9 @@ pub(crate) trait Lookup: Send + Sync + 'static {
     type Key: Send + Sync + 'static;
     /// What is known of it, also where that is nothing.
     type Found: Send + 'static;
+
+    /// What is read, to metrics.
+    const OF: &'static str;
 
     /// Most keys in one statement.
     const AT_ONCE: usize = 64;
@@ -57,6 +65,7 @@ pub(crate) enum LookupError {
 pub(crate) struct Lookups<L: Lookup> {
     queue: mpsc::Sender<Wanted<L>>,
     timeout: Duration,
+    metrics: Arc<LookupMetrics>,
 }
 
 struct Wanted<L: Lookup> {
@@ -68,7 +77,8 @@ type Queue<L> = Arc<Mutex<mpsc::Receiver<Wanted<L>>>>;
 
 impl<L: Lookup> Clone for Lookups<L> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone(), timeout: self.timeout }
+        let (queue, metrics) = (self.queue.clone(), self.metrics.clone());
+        Self { queue, timeout: self.timeout, metrics }
     }
 }
 
@@ -88,7 +98,8 @@ impl<L: Lookup> Lookups<L> {
                 line.serve::<L>(wanted.clone(), limits.timeout)
             })
             .collect();
-        (Self { queue, timeout: limits.timeout }, connections)
+        let metrics = Arc::new(LookupMetrics::of(L::OF, limits.queued));
+        (Self { queue, timeout: limits.timeout, metrics }, connections)
     }
 
     /// What is known of this key, as of some moment after the call.
@@ -98,12 +109,47 @@ impl<L: Lookup> Lookups<L> {
     pub(crate) async fn find(&self, key: L::Key) -> Result<L::Found, LookupError> {
         let (answer, answered) = oneshot::channel();
         self.queue.try_send(Wanted { key, answer }).map_err(|error| match error {
-            TrySendError::Full(_) => LookupError::Busy,
+            TrySendError::Full(_) => {
+                self.metrics.refused.increment(1);
+                LookupError::Busy
+            }
             TrySendError::Closed(_) => LookupError::Unavailable,
         })?;
-        match tokio::time::timeout(self.timeout, answered).await {
+        self.tell_queued();
+        let (began, traced) = (Instant::now(), trace::step(Step::ReadDatabase));
+        let answered =
+            tokio::time::timeout(self.timeout, answered).instrument(traced.clone()).await;
+        self.metrics.time.record(began.elapsed().as_secs_f64());
+        self.tell_queued();
+        let found = match answered {
             Ok(Ok(found)) => found,
             Ok(Err(_)) | Err(_) => Err(LookupError::Unavailable),
+        };
+        found.inspect_err(|_| trace::failed(&traced, "unavailable"))
+    }
+
+    fn tell_queued(&self) {
+        let waiting = self.queue.max_capacity() - self.queue.capacity();
+        self.metrics.queued.set(waiting as f64);
+    }
+}
+
+/// What is told of one kind of look-up. The queue is told of as it was when somebody last joined or left.
+struct LookupMetrics {
+    time: Histogram,
+    queued: Gauge,
+    refused: Counter,
+}
+
+impl LookupMetrics {
+    fn of(of: &str, limit: usize) -> Self {
+        Metric::QueryApiQueuedLimit.gauge(&[of]).set(limit as f64);
+        let refused = Metric::QueryApiRefused.counter(&[of]);
+        refused.increment(0);
+        Self {
+            time: Metric::QueryApiDatabase.histogram(&[of]),
+            queued: Metric::QueryApiQueued.gauge(&[of]),
+            refused,
         }
     }
 }
@@ -211,6 +257,7 @@ mod tests {
     struct Nothing;
 
     impl Lookup for Nothing {
+        const OF: &'static str = "nothing";
         type Key = &'static str;
         type Found = ();
 

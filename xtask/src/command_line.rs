@@ -94,6 +94,8 @@ enum Command {
     },
     /// Writes docs/openapi.json anew from what the processes say of themselves
     WriteApiDescription,
+    /// Writes docs/metrics.md anew from the code
+    WriteMetrics,
     /// Writes deploy/docker/nginx.conf and deploy/ecs/nginx.conf anew from deploy/nginx/nginx.conf
     WriteFrontDoors,
     /// Writes docs/data-dictionary.md anew from the database of DATABASE_URL, after a migration
@@ -144,6 +146,7 @@ impl Arguments {
                 FuzzedApi { checkout, url, access_token, seconds, seed }.run()?;
             }
             Command::WriteApiDescription => gates::write_api_description(&local.checkout)?,
+            Command::WriteMetrics => gates::write_metrics(&local.checkout)?,
             Command::WriteFrontDoors => gates::write_front_doors(&local.checkout)?,
             Command::WriteDictionary => {
                 let Target { database, prefix, .. } = Target::from_environment()?;

@@ -6,12 +6,14 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
+mod alerts;
 mod configuration;
 mod dependencies;
 mod deploy;
 mod documents;
 mod front_doors;
 mod layout;
+mod metrics;
 mod promises;
 mod sources;
 mod tools;
@@ -32,6 +34,10 @@ pub enum Gate {
     Topics,
     /// The page of settings says what the table of settings says.
     Settings,
+    /// The page of metrics says what the code declares.
+    Metrics,
+    /// Each alert has its page and its tests, and rules and dashboards ask for metrics that exist.
+    Alerts,
     /// What is promised and called done has a proof.
     Promises,
     /// Containers, pipelines and the cloud are told nothing that they do not understand.
@@ -46,14 +52,16 @@ pub enum Gate {
 
 impl Gate {
     /// Every gate, the quick ones first.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Fmt,
         Self::Deps,
         Self::Layout,
         Self::Docs,
         Self::Topics,
         Self::Settings,
+        Self::Metrics,
         Self::Promises,
+        Self::Alerts,
         Self::Deploy,
         Self::Clippy,
         Self::Rustdoc,
@@ -68,6 +76,8 @@ impl Gate {
             Self::Docs => "docs",
             Self::Topics => "topics",
             Self::Settings => "settings",
+            Self::Metrics => "metrics",
+            Self::Alerts => "alerts",
             Self::Promises => "promises",
             Self::Deploy => "deploy",
             Self::Clippy => "clippy",
@@ -84,6 +94,8 @@ impl Gate {
             Self::Docs => none(documents::faults(checkout)?),
             Self::Topics => none(topics::faults(checkout)?),
             Self::Settings => none(configuration::faults(checkout)?),
+            Self::Metrics => none(metrics::faults(checkout)?),
+            Self::Alerts => alerts::check(checkout),
             Self::Promises => none(promises::faults(checkout)?),
             Self::Deploy => deploy::check(checkout),
             Self::Clippy => cargo(
@@ -133,6 +145,14 @@ pub fn check(checkout: &Path, gates: &[Gate]) -> Result<()> {
 /// The file cannot be written.
 pub fn write_settings(checkout: &Path) -> Result<()> {
     configuration::write(checkout)
+}
+
+/// Writes the page of metrics anew from the code.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_metrics(checkout: &Path) -> Result<()> {
+    metrics::write(checkout)
 }
 
 /// Writes the operators' list of topics anew from the code.

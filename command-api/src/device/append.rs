@@ -11,6 +11,7 @@ use http::HeaderMap;
 use kafka_io::producer::{Delivered, LostOutcome, Refusal, SendError};
 use lifecycle::http::{RequestContext, TRACE_PARENT, TraceParent};
 use problem_details::{FieldError, Problem, ProblemType};
+use telemetry::trace;
 use uuid::Uuid;
 
 use super::cloud_event::Lineage;
@@ -112,9 +113,14 @@ impl NewEvent {
 
     /// The trace that its record carries on: the request's, or where the request has none of its
     /// own, the event's.
-    fn trace(&self, asked: Asked<'_>) -> TraceParent {
+    fn trace(&self, asked: Asked<'_>, sending: Option<TraceParent>) -> TraceParent {
         let own = self.lineage.trace.filter(|_| !asked.headers.contains_key(TRACE_PARENT));
-        own.unwrap_or(asked.context.trace)
+        // Where requests are traced, the wish of a stranger to be recorded is not passed on.
+        let own = own.map(|own| match trace::is_on() {
+            true => TraceParent { is_sampled: sending.is_some(), ..own },
+            false => own,
+        });
+        own.or(sending).unwrap_or(asked.context.trace)
     }
 }
 
@@ -131,13 +137,15 @@ impl<L: Log> Shared<L> {
         })
     }
 
-    /// Hands an event to the log. What is handed over first stands there first, in one stream.
+    /// Hands an event to the log. What is handed over first stands there first, in one stream. `sending`
+    /// is the step of the request that does so, where it is traced.
     pub(super) fn queue(
         &self,
         deployed: &Deployed,
         new: &NewEvent,
         place: Place,
         asked: Asked<'_>,
+        sending: Option<TraceParent>,
     ) -> Result<
         Queued<impl Future<Output = Result<Delivered, LostOutcome>> + Send + use<L>>,
         NotQueued,
@@ -147,7 +155,7 @@ impl<L: Log> Shared<L> {
             tracing::error!(error = &error as &dyn std::error::Error, "event not encoded");
             NotQueued::NotEncoded
         })?;
-        let traceparent = new.trace(asked).to_string();
+        let traceparent = new.trace(asked, sending).to_string();
         let correlation_id = lineage.correlation_id.as_ref().unwrap_or(&asked.context.request_id);
         let headers = Headers {
             id: event.request_id,

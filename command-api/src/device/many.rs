@@ -6,6 +6,7 @@ use axum::response::Response;
 use consistency_token::Token;
 use kafka_io::producer::{Delivered, LostOutcome};
 use problem_details::Problem;
+use telemetry::{TraceParent, trace};
 
 use super::Shared;
 use super::answer::{ItemResult, several, token};
@@ -23,7 +24,8 @@ impl<L: Log> Shared<L> {
         asked: Asked<'_>,
     ) -> Result<Response, Problem> {
         let deployed = self.deployed()?;
-        let queued = self.queue_all(deployed, many, asked);
+        let sending = trace::send(&deployed.topic, many.len());
+        let queued = self.queue_all(deployed, many, asked, trace::parent(&sending));
         let mut results = Vec::with_capacity(queued.len());
         let mut delivered = Vec::with_capacity(queued.len());
         for queued in queued {
@@ -36,7 +38,10 @@ impl<L: Log> Shared<L> {
                             delivered.push(place);
                             ItemResult::Accepted(request_id)
                         }
-                        Err(problem) => ItemResult::Unknown(request_id, problem),
+                        Err(problem) => {
+                            trace::failed(&sending, "unknown");
+                            ItemResult::Unknown(request_id, problem)
+                        }
                     }
                 }
             });
@@ -52,6 +57,7 @@ impl<L: Log> Shared<L> {
         deployed: &Deployed,
         many: Many,
         asked: Asked<'_>,
+        sending: Option<TraceParent>,
     ) -> Vec<
         Result<
             Queued<impl Future<Output = Result<Delivered, LostOutcome>> + Send + use<L>>,
@@ -61,7 +67,7 @@ impl<L: Log> Shared<L> {
         let mut closed = None;
         let mut queue = |new: &NewEvent, place| match closed {
             Some(why) => Err(why),
-            None => self.queue(deployed, new, place, asked).inspect_err(|why| {
+            None => self.queue(deployed, new, place, asked, sending).inspect_err(|why| {
                 closed = Some(*why).filter(|why: &NotQueued| why.is_of_the_log());
             }),
         };

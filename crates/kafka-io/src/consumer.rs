@@ -23,6 +23,7 @@ use rdkafka::error::KafkaError;
 pub use feed::{Capacity, Delivery, Feed};
 
 use crate::config::KafkaConfig;
+use crate::statistics::ConsumerStatistics;
 use context::GroupContext;
 
 /// How a projection's records are read.
@@ -61,12 +62,19 @@ pub struct RecordView<'a> {
     pub key: Option<&'a [u8]>,
     /// Value, if any.
     pub value: Option<&'a [u8]>,
+    /// Value of the [header](Decode::header) that is wanted, if the record has it.
+    pub header: Option<&'a [u8]>,
 }
 
 /// Makes of a record's bytes what the feed carries; runs on the polling thread.
 pub trait Decode: Send + 'static {
     /// What the feed carries.
     type Item: Send + 'static;
+
+    /// The one header that is to be looked for. To look takes time with every record.
+    fn header(&self) -> Option<&'static str> {
+        None
+    }
 
     /// Decodes; what cannot be decoded is an item too, since nothing may be skipped.
     fn decode(&mut self, record: &RecordView<'_>) -> Self::Item;
@@ -120,6 +128,8 @@ pub enum Notice {
     },
     /// Log ends as far as fetches have shown them.
     LogEnds(BTreeMap<i32, i64>),
+    /// What the client counted, every second.
+    Statistics(Box<ConsumerStatistics>),
     /// Whether any broker can be reached, with what the client says.
     Brokers {
         /// Whether one can.

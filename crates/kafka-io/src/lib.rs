@@ -10,6 +10,7 @@ pub mod probe;
 pub mod producer;
 pub mod record_reader;
 pub mod security;
+pub mod statistics;
 pub mod topic;
 
 mod client_log;

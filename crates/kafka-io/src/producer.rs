@@ -26,8 +26,8 @@ use crate::header::RecordHeaders;
 use availability::Availability;
 use client::Client;
 
+pub use crate::statistics::ProducerStatistics;
 pub use availability::Unavailable;
-pub use client::ProducerStatistics;
 pub use raw::RawRecord;
 
 /// A record to append.

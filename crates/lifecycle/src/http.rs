@@ -8,8 +8,7 @@ mod context;
 pub(crate) mod cross_origin;
 pub(crate) mod protection;
 mod request_id;
-mod trace_parent;
 
-pub use context::RequestContext;
+pub use context::{RequestContext, TRACE_PARENT};
 pub use request_id::{REQUEST_ID, RequestId};
-pub use trace_parent::{TRACE_PARENT, TraceParent};
+pub use telemetry::TraceParent;

@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use settings::{Setting, Settings};
-use telemetry::{LogConfig, ProcessReady, ProcessStarted, ProcessStopped, StopReason};
+use telemetry::{
+    LogConfig, ProcessReady, ProcessStarted, ProcessStopped, StopReason, TraceConfig, Traces,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Shutdown;
@@ -67,48 +69,66 @@ pub fn main<P: Process>() -> ExitCode {
 /// Everything [`main`] reads, in the order in which it is documented.
 pub(crate) struct Read<C> {
     pub(crate) log: LogConfig,
+    pub(crate) traces: Option<TraceConfig>,
     pub(crate) budget: Duration,
     pub(crate) config: C,
 }
 
 pub(crate) fn read<P: Process>(settings: &mut Settings) -> Read<P::Config> {
     let log = LogConfig::from_settings(settings, P::NAME);
+    let traces = TraceConfig::from_settings(settings);
     let budget = Shutdown::budget(settings);
-    Read { log, budget, config: P::config(settings) }
+    Read { log, traces, budget, config: P::config(settings) }
 }
 
 fn run<P: Process>(mut settings: Settings) -> ExitCode {
     let read = read::<P>(&mut settings);
-    let Read { log, budget, config } = match settings.finish(read) {
+    let Read { log, traces, budget, config } = match settings.finish(read) {
         Ok(read) => read,
         Err(error) => return Exit::wrong_settings(P::NAME, &error),
     };
-    if let Err(error) = telemetry::start_log(&log) {
+    telemetry::metrics();
+    let start = |config| Traces::start(&config, &log.identity, env!("CARGO_PKG_VERSION"));
+    let traces = match traces.map(start).transpose() {
+        Ok(traces) => traces,
+        Err(error) => return Exit::failed(P::NAME, &error),
+    };
+    if let Err(error) = telemetry::start_log(&log, traces.as_ref()) {
         return Exit::failed(P::NAME, &error);
     }
     log_panics();
-    telemetry::metrics();
     ProcessStarted { service: P::NAME, version: env!("CARGO_PKG_VERSION") }.emit();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Exit::failed(P::NAME, &error),
     };
-    let exit = runtime.block_on(live::<P>(config, budget));
+    let Ended { exit, left } = runtime.block_on(live::<P>(config, budget));
     // A blocking call that does not return must not keep a stopped process.
     runtime.shutdown_timeout(Duration::from_secs(1));
+    if let Some(traces) = traces {
+        traces.stop(left);
+    }
     exit
 }
 
-async fn live<P: Process>(config: P::Config, budget: Duration) -> ExitCode {
+/// How a process ended, and how much of the time to end is left.
+struct Ended {
+    exit: ExitCode,
+    left: Duration,
+}
+
+async fn live<P: Process>(config: P::Config, budget: Duration) -> Ended {
+    let not_begun =
+        |error: &(dyn Error + 'static)| Ended { exit: Exit::failed(P::NAME, error), left: budget };
     // Before the start: a signal that comes meanwhile is not lost.
     let (mut terminate, mut interrupt) =
         match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
             (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
-            (Err(error), _) | (_, Err(error)) => return Exit::failed(P::NAME, &error),
+            (Err(error), _) | (_, Err(error)) => return not_begun(&error),
         };
     let process = match P::start(config).await {
         Ok(process) => process,
-        Err(error) => return Exit::failed(P::NAME, &error),
+        Err(error) => return not_begun(&error),
     };
     ProcessReady { address: process.addr() }.emit();
     let reason = tokio::select! {
@@ -125,7 +145,7 @@ async fn live<P: Process>(config: P::Config, budget: Duration) -> ExitCode {
         _ = interrupt.recv() => false,
     };
     ProcessStopped { reason, drain: began.elapsed(), is_clean }.emit();
-    Exit::after(reason)
+    Ended { exit: Exit::after(reason), left: budget.saturating_sub(began.elapsed()) }
 }
 
 /// A panic is a log line like any other; where it happened is what helps.

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
+use telemetry::Metric;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -67,6 +68,7 @@ impl Server {
         let address = listener.local_addr()?;
         let router = with_limits(with_operations(routes, &health), &config);
         let (drain, abort) = (CancellationToken::new(), CancellationToken::new());
+        Metric::HttpConnectionsRefused.counter(&[]).increment(0);
         let tasks = TaskTracker::new();
         let shared = accept::Shared {
             router,

@@ -169,6 +169,28 @@ table! {
     /// Name of the instance.
     INSTANCE = text("MILLRACE_INSTANCE", None,
         "name of this instance among those of its process, in logs; the process and its pid when absent");
+    /// Where traces go.
+    OTLP_ENDPOINT = Setting {
+        name: "MILLRACE_OTLP_ENDPOINT", aliases: &["OTEL_EXPORTER_OTLP_ENDPOINT"], default: None, kind: Kind::Url,
+        about: "where traces go, as OTLP over HTTP, such as `http://127.0.0.1:4318`; without it nothing is traced",
+    };
+    /// Headers for the receiver of traces.
+    OTLP_HEADERS = Setting {
+        name: "MILLRACE_OTLP_HEADERS", aliases: &[], default: None, kind: Kind::Secret,
+        about: "headers that the receiver of traces asks for, `<name>=<value>` separated by commas",
+    };
+    /// Patience with the receiver of traces.
+    OTLP_TIMEOUT = millis("MILLRACE_OTLP_TIMEOUT_MS", "3000", 100, 10_000,
+        "how long the receiver of traces may take for a batch of spans, which is lost then");
+    /// Share of traces.
+    TRACE_PER_MILLE = number("MILLRACE_TRACE_PER_MILLE", "10", 0, 1_000,
+        "traces of a thousand that are recorded, chosen by their id: the same in every process");
+    /// Trust in callers' wishes.
+    TRACE_CALLERS = one_of("MILLRACE_TRACE_CALLERS", "ignore", &["ignore", "follow"],
+        "whether a request whose caller records its trace is recorded too: `follow` only where all callers are one's own");
+    /// Spans that wait.
+    TRACE_QUEUE = number("MILLRACE_TRACE_QUEUE_SPANS", "8192", 512, 1_048_576,
+        "ended spans that may wait to be handed over; one more is dropped");
     /// Where command-api listens.
     COMMAND_API_BIND = address("MILLRACE_COMMAND_API_BIND", "127.0.0.1:8001", "where command-api listens");
     /// Where query-api listens.

@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::{
 };
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::Identity;
+use crate::{Identity, trace};
 
 /// Writes an event as one line.
 pub(crate) struct JsonLines {
@@ -60,6 +60,9 @@ where
         let metadata = event.metadata();
         write!(out, "\",\"level\":\"{}\",{}", metadata.level(), self.identity)?;
         write!(out, ",\"target\":\"{}\"", metadata.target())?;
+        if let Some((trace, span)) = trace::ids() {
+            write!(out, ",\"trace_id\":\"{trace:032x}\",\"span_id\":\"{span:016x}\"")?;
+        }
         for span in context.event_scope().into_iter().flatten() {
             if let Some(fields) = span.extensions().get::<FormattedFields<JsonFields>>()
                 && !fields.is_empty()

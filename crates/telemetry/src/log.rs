@@ -1,10 +1,14 @@
 //! Where log lines go and in which form.
 
 use settings::{Settings, table};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{Directive, LevelFilter, ParseError};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt};
 
+use crate::Traces;
 use crate::json::JsonLines;
+use crate::trace::TARGET;
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,10 +75,19 @@ pub enum StartLogError {
     AlreadyStarted,
 }
 
-/// Begins to write log lines to standard output, once per process.
-pub fn start_log(config: &LogConfig) -> Result<(), StartLogError> {
+/// Begins to write log lines to standard output, once per process, and beside them to record traces
+/// if there are any.
+pub fn start_log(config: &LogConfig, traces: Option<&Traces>) -> Result<(), StartLogError> {
     let filter = parse(&config.filter)?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
+    let started = match traces {
+        None => start_lines(config, filter),
+        Some(traces) => start_both(config, filter, traces),
+    };
+    started.ok_or(StartLogError::AlreadyStarted)
+}
+
+fn start_lines(config: &LogConfig, filter: EnvFilter) -> Option<()> {
+    let lines = fmt().with_env_filter(filter).with_ansi(false);
     let started = match config.format {
         LogFormat::Text => tracing::subscriber::set_global_default(lines.finish()),
         LogFormat::Json => {
@@ -83,7 +96,26 @@ pub fn start_log(config: &LogConfig) -> Result<(), StartLogError> {
             tracing::subscriber::set_global_default(lines.finish())
         }
     };
-    started.map_err(|_| StartLogError::AlreadyStarted)
+    started.ok()
+}
+
+/// Spans of traces are no spans of lines: what a line is told of them is their ids.
+fn start_both(config: &LogConfig, filter: EnvFilter, traces: &Traces) -> Option<()> {
+    let none = LevelFilter::OFF;
+    let no_traces: Directive = format!("{TARGET}={none}").parse().ok()?;
+    let filter = filter.add_directive(no_traces);
+    let lines = fmt::layer().with_ansi(false);
+    let started = match config.format {
+        LogFormat::Text => {
+            Registry::default().with(lines.with_filter(filter)).with(traces.layer()).try_init()
+        }
+        LogFormat::Json => {
+            let json = JsonLines::new(&config.identity);
+            let lines = lines.fmt_fields(json.fields()).event_format(json);
+            Registry::default().with(lines.with_filter(filter)).with(traces.layer()).try_init()
+        }
+    };
+    started.ok()
 }
 
 fn parse(filter: &str) -> Result<EnvFilter, ParseError> {

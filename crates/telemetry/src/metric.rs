@@ -58,8 +58,15 @@ macro_rules! metrics {
 metrics! {
     // Processes
     BuildInfo = Gauge "millrace_build_info" ["service", "version"] "1, with the version that runs";
+    ProcessCpu = Counter "process_cpu_seconds_total" [] "CPU time, user and system";
+    ProcessMemory = Gauge "process_resident_memory_bytes" [] "Memory that is resident";
+    ProcessThreads = Gauge "process_threads" [] "Threads";
+    ProcessOpenFiles = Gauge "process_open_fds" [] "File descriptors that are open";
+    ProcessMaxFiles = Gauge "process_max_fds" [] "File descriptors that may be open";
     ProcessStartTime = Gauge "process_start_time_seconds" [] "When the process started, in seconds since 1970";
     ComponentReady = Gauge "process_component_ready" ["component"] "1 while the component is ready, else 0";
+
+    TelemetrySpans = Counter "telemetry_spans_total" ["outcome"] "Spans of recorded traces by outcome: exported, failed, dropped since too many waited";
 
     // HTTP
     HttpRequestDuration = Seconds "http_server_request_duration_seconds" ["method", "route", "status"]
@@ -78,8 +85,29 @@ metrics! {
     CommandApiInFlight = Gauge "command_api_in_flight_records" [] "Records enqueued and not yet acknowledged";
     ProducerRebuilt = Counter "kafka_producer_rebuilt_total" [] "Producers replaced after a fatal error";
 
+    // Kafka clients, by what they are for: events (command-api's producer), or a projection's name
+    KafkaBrokersUp = Gauge "kafka_client_brokers_up" ["client"] "Brokers that the client is connected to";
+    KafkaRoundTrip = Gauge "kafka_client_round_trip_seconds" ["client"] "Round trip to the slowest broker, 99th percentile of the last seconds; a consumer's requests wait for records";
+    KafkaOutgoing = Gauge "kafka_client_outgoing_requests" ["client"] "Requests that wait to be sent to brokers";
+    KafkaInFlight = Gauge "kafka_client_in_flight_requests" ["client"] "Requests that wait for a broker's answer";
+    KafkaRequestFaults = Counter "kafka_client_request_faults_total" ["client", "fault"] "Requests to brokers that went wrong: error in transmission, retry, timeout";
+    KafkaBytes = Counter "kafka_client_bytes_total" ["client", "direction"] "Bytes to and from brokers: sent, received";
+    KafkaProducerRecords = Gauge "kafka_producer_queue_records" ["client"] "Records in the producer's queues";
+    KafkaProducerRecordsLimit = Gauge "kafka_producer_queue_limit_records" ["client"] "Records that the producer's queues take";
+    KafkaProducerBytes = Gauge "kafka_producer_queue_bytes" ["client"] "Bytes in the producer's queues";
+    KafkaProducerBytesLimit = Gauge "kafka_producer_queue_limit_bytes" ["client"] "Bytes that the producer's queues take";
+    KafkaFetchedRecords = Gauge "kafka_consumer_fetch_queue_records" ["client"] "Records that the consumer has fetched and nobody has taken";
+    KafkaFetchedBytes = Gauge "kafka_consumer_fetch_queue_bytes" ["client"] "Bytes of records that the consumer has fetched and nobody has taken";
+
     // Projections
+    ProjectionPartitions = Gauge "projection_partitions" ["projection"] "Partitions of the projection's topic, whoever reads them";
     ProjectionLag = Gauge "projection_lag_seconds" ["projection", "partition"] "Age of the oldest record that is not yet applied, 0 when there is none";
+    ProjectionLagRecords = Gauge "projection_lag_records" ["projection", "partition"] "Records of the log that are not yet applied";
+    ProjectionLogStart = Gauge "projection_log_start_offset" ["projection", "partition"] "First offset that the log still holds; it must not move";
+    ProjectionHeadroom = Gauge "projection_retention_headroom_records" ["projection", "partition"] "Records between the start of the log and the position: what may be removed before something unread is lost";
+    ProjectionFreshness = Counter "projection_freshness_events_total" ["projection", "within"] "Events by how many seconds after their log time they became visible: 0.1, 1, 10, more";
+    ProjectionBrokersReachable = Gauge "projection_brokers_reachable" ["projection"] "1 while the projection reaches a broker, else 0";
+    ProjectionDatabaseReachable = Gauge "projection_database_reachable" ["projection"] "1 while Postgres answers the projection, else 0";
     ProjectionApplied = Counter "projection_applied_total" ["projection"] "Events folded; one that was delivered again after a position was set back counts again";
     ProjectionDuplicates = Counter "projection_duplicates_total" ["projection"] "Events of a client's id seen before, without effect";
     ProjectionRows = Counter "projection_rows_written_total" ["projection"] "Row versions written";
@@ -89,18 +117,31 @@ metrics! {
     ProjectionAttemptsFailed = Counter "projection_failed_attempts_total" ["projection", "class"] "Attempts at a batch that failed, by class";
     ProjectionUpkeepFailed = Counter "projection_upkeep_failed_total" ["projection"] "Rounds in which a projection could not look after its tables: months made ahead and dropped";
     ProjectionStopped = Gauge "projection_stopped_partitions" ["projection"] "Partitions that do not move until somebody acts";
+    ProjectionRetrying = Gauge "projection_retrying_partitions" ["projection"] "Partitions that try again something that failed for a reason that passes";
     ProjectionRebalances = Counter "projection_rebalances_total" ["projection"] "Assignments of partitions taken or given up";
     ProjectionBraked = Gauge "projection_braked" ["projection"] "1 while the projection has stopped itself, else 0";
     LettersWritten = Counter "projection_letters_total" ["projection", "class"] "Records set aside as letters, by class of the failure";
     LettersTried = Counter "projection_letters_tried_total" ["projection", "outcome"] "Letters tried again, by outcome: applied, superseded, duplicate, failed, parked";
     LetterNoticesPublished = Counter "projection_letter_notices_published_total" ["projection"] "Copies of letters published to events-dlq";
+    LettersOpen = Gauge "projection_letters_open" ["projection", "state"] "Letters by state: retrying, parked, blocked; of all partitions, whichever process tells";
+    LetterOldest = Gauge "projection_letter_oldest_seconds" ["projection", "state"] "Age of the oldest open letter by state, 0 when there is none";
+    LetterNoticeOldest = Gauge "projection_letter_notices_oldest_seconds" ["projection"] "Age of the oldest copy of a letter that is not on events-dlq, 0 when there is none";
     CacheReachable = Gauge "projection_cache_reachable" ["projection"] "1 while commits are announced to Redis, 0 while they go without it";
     CacheBodies = Counter "projection_cache_bodies_total" ["projection"] "Bodies in the cache that a commit replaced by new ones";
     CacheGenerationsRaised = Counter "projection_cache_generations_raised_total" ["projection"] "Partitions whose bodies count no more since Redis is another one or was emptied";
     CacheRenewalsFailed = Counter "projection_cache_renewals_failed_total" ["projection"] "Rounds in which the trust in the cache was not renewed";
     SchemaCacheMisses = Counter "schema_cache_misses_total" ["outcome"] "Schema ids asked of the registry: found, unknown, unavailable";
 
+    // The database, as projectors are told
+    DatabaseBytes = Gauge "database_size_bytes" [] "Size of the database";
+    DatabaseConnections = Gauge "database_connections" [] "Sessions of the database server, ours and others'";
+    DatabaseConnectionsLimit = Gauge "database_connections_limit" [] "Sessions that the database server allows";
+
     // Reads
+    QueryApiDatabase = Seconds "query_api_database_seconds" ["of"] "Time of a read from Postgres, from its place in the queue to its rows, by what is read";
+    QueryApiQueued = Gauge "query_api_queued_reads" ["of"] "Reads that wait for a database connection";
+    QueryApiQueuedLimit = Gauge "query_api_queued_reads_limit" ["of"] "Reads that may wait for a database connection";
+    QueryApiRefused = Counter "query_api_reads_refused_total" ["of"] "Reads refused because as many waited for a database connection as may";
     QueryApiReads = Counter "query_api_reads_total" ["read_model", "outcome"] "Reads by outcome: found, not_modified, not_found";
     QueryApiCache = Counter "query_api_cache_total" ["read_model", "outcome"] "Reads by what the cache did: hit, miss, stale, bypass, collapsed, off";
     QueryApiCacheReachable = Gauge "query_api_cache_reachable" [] "1 while reads ask Redis, 0 while it does not answer in time";

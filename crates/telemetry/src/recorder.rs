@@ -5,13 +5,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::{Kind, Metric};
+use crate::{Kind, Metric, vitals};
 
 /// Bounds of durations, in seconds: from a hit in memory to the longest wait that is allowed, with
-/// the objectives (50 ms, 100 ms, 1 s) among them.
+/// the objectives (50 ms, 100 ms, 200 ms, 1 s) among them.
 const SECONDS: &[f64] = &[
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
-    5.0, 10.0, 30.0,
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0,
+    2.5, 5.0, 10.0, 30.0,
 ];
 
 /// Bounds of sizes, in things.
@@ -31,7 +31,9 @@ pub fn metrics() -> Metrics {
 impl Metrics {
     /// The text that Prometheus scrapes.
     pub fn render(&self) -> String {
-        self.0.render()
+        let mut text = self.0.render();
+        vitals::append(&mut text);
+        text
     }
 
     /// Folds what histograms have collected; called every few seconds, so that a process that

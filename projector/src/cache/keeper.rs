@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::Cache;
 use super::announcer::Announcer;
-use super::occurrence::{NotRenewed, Resettled};
+use super::occurrence::{self, NotRenewed, Resettled};
 use crate::runner::Scope;
 
 /// Longest confirmation: a renewal that took longer would be of little use.
@@ -41,6 +41,7 @@ impl Keeper {
         else {
             return std::future::pending().await;
         };
+        occurrence::begin(self.scope.projection);
         let round = Round {
             cache: &self.cache,
             announcer: &announcer,

@@ -3,6 +3,12 @@
 use read_cache::CallError;
 use telemetry::Metric;
 
+/// Commits are announced to Redis, until one is not.
+pub(super) fn begin(projection: &str) {
+    Metric::CacheReachable.gauge(&[projection]).set(1.0);
+    Metric::CacheBodies.counter(&[projection]).increment(0);
+}
+
 /// Redis cannot be reached: batches go without it.
 pub(super) struct RedisLost<'a> {
     pub(super) projection: &'a str,

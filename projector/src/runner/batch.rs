@@ -12,6 +12,8 @@ use kafka_io::record_reader::{OwnedRecord, ReadRecordError, RecordReader};
 use read_cache::{CallError, Cover, failpoint};
 use read_models::recorded::Recorded;
 use sqlx::{Connection as _, Executor as _, PgConnection};
+use telemetry::trace::{self, Step};
+use tracing::Instrument as _;
 
 use super::failure::{Failure, FailureClass};
 use super::positions::{self, CacheGenerationMove, GenerationState, Move, Moved, Scope};
@@ -93,6 +95,7 @@ impl<P: Projection> Folding<'_, P> {
                 let unknown = |error| Failure::of_database(&error, "committing a batch");
                 connection
                     .execute("COMMIT")
+                    .instrument(trace::step(Step::Commit))
                     .await
                     .map_err(|error| BatchError::Unknown(unknown(error).without_record()))?;
                 failpoint!("batch/committed");
@@ -178,8 +181,11 @@ impl<P: Projection> Folding<'_, P> {
         let windows = Cover::Windows(moved.iter().map(agreed).collect());
         let generations: BTreeMap<i32, i64> =
             moved.iter().map(|m| (m.partition, m.cache_generation)).collect();
-        let mut announced =
-            announcer.announce(noun, windows, &touched).await.map_err(BatchError::CacheLost)?;
+        let mut announced = announcer
+            .announce(noun, windows, &touched)
+            .instrument(trace::step(Step::AnnounceToCache))
+            .await
+            .map_err(BatchError::CacheLost)?;
         failpoint!("batch/announced");
         let wanted: BTreeMap<&str, i32> =
             announcer.wanted(noun, &announced, &touched).into_iter().collect();

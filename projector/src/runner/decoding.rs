@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use domain::Timestamp;
 use event_schema::decode::{DecodeError, Decoder};
+use event_schema::header::TRACE_PARENT;
 use kafka_io::consumer::{Decode, RecordView};
 use read_models::partitioner::partition_of;
 use read_models::recorded::{LogPosition, Recorded};
+use telemetry::{TraceParent, trace};
 
 use super::{Event, Failure, FailureClass};
 use crate::letters::set_aside::{SetAside, culprit, storable};
@@ -14,10 +16,13 @@ use crate::letters::set_aside::{SetAside, culprit, storable};
 /// The decoder that the polling thread and the lanes share.
 pub(crate) type SharedDecoder<E> = Arc<Decoder<E>>;
 
+/// The trace that a record carries on, where this process traces; boxed, since it seldom does.
+pub(super) type Origin = Option<Box<TraceParent>>;
+
 /// A record as it comes to a lane.
 pub(super) enum Decoded<E> {
-    /// An event.
-    Event(Recorded<E>),
+    /// An event, and what it is part of.
+    Event(Recorded<E>, Origin),
     /// What could not be decoded, with its bytes: it may be decodable once more is known.
     Undecoded(Box<Undecoded>),
 }
@@ -30,6 +35,7 @@ pub(super) struct Undecoded {
     place: Place,
     position: LogPosition,
     log_time: Timestamp,
+    pub(super) origin: Origin,
 }
 
 /// Why a record is no event.
@@ -94,13 +100,18 @@ impl<E: Event> EventDecode<E> {
 impl<E: Event> Decode for EventDecode<E> {
     type Item = Decoded<E>;
 
+    fn header(&self) -> Option<&'static str> {
+        trace::is_on().then_some(TRACE_PARENT)
+    }
+
     fn decode(&mut self, record: &RecordView<'_>) -> Decoded<E> {
         let position = LogPosition { epoch: self.epoch, offset: record.offset };
         let log_time = Timestamp::from_millis(record.timestamp_ms);
         let partition = record.partition;
+        let origin = record.header.and_then(TraceParent::parse).map(Box::new);
         let place = Place { partition, partitions: self.partitions };
         match event_of(&self.decoder, record.key, record.value, place) {
-            Ok(event) => Decoded::Event(Recorded { event, partition, position, log_time }),
+            Ok(event) => Decoded::Event(Recorded { event, partition, position, log_time }, origin),
             Err(error) => Decoded::Undecoded(Box::new(Undecoded {
                 error,
                 value: record.value.map(<[u8]>::to_vec),
@@ -108,6 +119,7 @@ impl<E: Event> Decode for EventDecode<E> {
                 place,
                 position,
                 log_time,
+                origin,
             })),
         }
     }
@@ -115,16 +127,17 @@ impl<E: Event> Decode for EventDecode<E> {
 
 impl Undecoded {
     /// The record as one to be set aside, for what is wrong with it.
-    pub(super) fn set_aside(self) -> SetAside {
+    pub(super) fn set_aside(self) -> (SetAside, Origin) {
         let failure = self.error.failure();
-        SetAside {
+        let aside = SetAside {
             partition: self.place.partition,
             position: self.position,
             log_time: self.log_time,
             stream_id: self.key.as_deref().and_then(storable),
             culprit: culprit(self.key.as_deref(), &self.position),
             failure,
-        }
+        };
+        (aside, self.origin)
     }
 
     /// Tries again with what the decoder knows now.

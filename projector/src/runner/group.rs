@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::decoding::Decoded;
 use super::lane::{LaneCommand, LaneHandle, LaneNotice};
-use super::occurrence::{MembershipChanged, SchemaAsked};
+use super::occurrence::{ConsumerMetrics, MembershipChanged, SchemaAsked};
 use super::partition::backoff;
 use super::positions::{self, CacheGenerationMove};
 use super::progress::Progress;
@@ -65,6 +65,7 @@ pub(super) struct Group<'a, E: Event> {
     reclaims: Reclaims,
     /// Schema ids that the registry is being asked about.
     asked: BTreeSet<u32>,
+    metrics: ConsumerMetrics,
 }
 
 impl<'a, E: Event> Group<'a, E> {
@@ -77,7 +78,9 @@ impl<'a, E: Event> Group<'a, E> {
         lanes: Vec<LaneHandle<E>>,
         consumer: &'a Consumer<Decoded<E>>,
     ) -> Self {
+        let metrics = ConsumerMetrics::of(prepared.scope.projection);
         Self {
+            metrics,
             config,
             progress,
             prepared,
@@ -156,6 +159,10 @@ impl<'a, E: Event> Group<'a, E> {
             }
             Notice::Unreadable { partition, reason } => self.progress.unreadable(partition, reason),
             Notice::LogEnds(ends) => self.progress.log_ends(ends, Instant::now()),
+            Notice::Statistics(statistics) => {
+                self.progress.log_starts(&statistics.log_starts);
+                self.metrics.record(&statistics);
+            }
             Notice::Brokers { reachable, reason } => {
                 self.progress.brokers(reachable, reason, Instant::now());
             }

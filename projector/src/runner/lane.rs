@@ -1,5 +1,6 @@
 //! A lane: one task with one database connection that folds some of the partitions.
 
+mod origins;
 mod session;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,13 +13,16 @@ use kafka_io::record_reader::RecordReader;
 use read_cache::failpoint;
 use read_models::database::DatabaseConfig;
 use read_models::recorded::Recorded;
+use telemetry::trace::{self, Step};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::sleep_until;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::batch::{BatchError, Folded};
 use super::decoding::{Decoded, SharedDecoder};
 use super::failure::{Failure, FailureClass};
+use super::freshness::Freshness;
 use super::occurrence::{AttemptFailed, BatchFolded, FenceLost, PartitionHalted, ProcessedLog};
 use super::partition::{Partition, Stop, backoff};
 use super::plan::{Last, Part, Plan, plan};
@@ -75,6 +79,7 @@ pub(super) struct LaneSetup<P: Projection> {
     pub(super) records: Arc<RecordReader>,
     pub(super) progress: Arc<Progress>,
     pub(super) processed: Arc<ProcessedLog>,
+    pub(super) freshness: Arc<Freshness>,
     pub(super) notices: mpsc::UnboundedSender<LaneNotice>,
 }
 
@@ -269,18 +274,24 @@ impl<P: Projection> Lane<P> {
             .filter_map(|part| Some(self.partitions.get(&part.partition())?.items(part.count)))
             .flatten()
             .collect();
-        let outcome = self.session.fold(&self.setup, &moves, &batch, &commit).await;
+        let traced = origins::traced(&self.partitions, parts, batch.len(), &self.setup.scope);
+        let folding = self.session.fold(&self.setup, &moves, &batch, &commit);
+        let outcome = folding.instrument(traced.clone()).await;
         match outcome {
             Ok((folded, announced)) => {
                 // Before anybody is told of the position: whoever waits for it finds a warm body.
                 if let Some(announced) = announced {
-                    self.setup.cache.committed(announced).await;
+                    let telling = traced.in_scope(|| trace::step(Step::FillCache));
+                    self.setup.cache.committed(announced).instrument(telling).await;
                     failpoint!("batch/cache-told");
                 }
                 self.folded(parts, folded, started.elapsed());
             }
             // What it may still become is settled before trust is renewed.
-            Err(error) => self.failed(parts, error),
+            Err(error) => {
+                trace::failed(&traced, "not committed");
+                self.failed(parts, error);
+            }
         }
         drop(commit);
     }
@@ -294,6 +305,7 @@ impl<P: Projection> Lane<P> {
                 self.setup.progress.newest_letter(part.partition(), *newest);
             }
             if let Some(held) = self.partitions.get_mut(&part.partition()) {
+                let origins = origins::of_records(held, part);
                 let items = held.folded(part.count, &part.moved, now);
                 // One that waits behind a letter became one itself.
                 let is_folded = |event: &&Recorded<P::Event>| {
@@ -301,7 +313,8 @@ impl<P: Projection> Lane<P> {
                 };
                 let events = || items.iter().filter_map(Item::event).filter(is_folded);
                 let count = events().count();
-                self.setup.processed.log(scope, events(), count);
+                self.setup.processed.log(scope, events(), count, &origins);
+                self.setup.freshness.visible(events().map(|event| event.log_time));
                 // One that a position set back meets again was told of when it was written.
                 let is_new = |letter: &&SetAside| {
                     folded.letters.contains(&(letter.partition, letter.position.offset))

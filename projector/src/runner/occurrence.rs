@@ -1,17 +1,81 @@
 //! What happens in a runner, each with its log line and its metric.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use event_schema::registry::FetchError;
+use kafka_io::statistics::{ClientStatistics, ConsumerStatistics};
+use metrics::Gauge;
 use parking_lot::Mutex;
 use read_models::recorded::Recorded;
-use telemetry::Metric;
+use telemetry::{KafkaClient, KafkaClientFigures, Metric, TraceParent};
 
 use super::Event;
 use super::batch::Folded;
 use super::failure::Failure;
 use super::positions::Scope;
+
+/// Begins the series of what happens seldom, so that the first time is a rise.
+pub(super) fn begin(projection: &str) {
+    for counter in [
+        Metric::ProjectionFenceLost,
+        Metric::ProjectionUpkeepFailed,
+        Metric::ProjectionRebalances,
+        Metric::LetterNoticesPublished,
+        Metric::CacheGenerationsRaised,
+        Metric::CacheRenewalsFailed,
+    ] {
+        counter.counter(&[projection]).increment(0);
+    }
+    for outcome in ["found", "unknown", "unavailable"] {
+        Metric::SchemaCacheMisses.counter(&[outcome]).increment(0);
+    }
+    Metric::ProjectionBraked.gauge(&[projection]).set(0.0);
+}
+
+/// Whether Postgres answers.
+pub(super) fn database_reachable(projection: &str, is_reachable: bool) {
+    let gauge = Metric::ProjectionDatabaseReachable.gauge(&[projection]);
+    gauge.set(f64::from(u8::from(is_reachable)));
+}
+
+/// What the consumer tells of itself every second.
+pub(super) struct ConsumerMetrics {
+    client: KafkaClient,
+    fetched_records: Gauge,
+    fetched_bytes: Gauge,
+}
+
+impl ConsumerMetrics {
+    pub(super) fn of(projection: &str) -> Self {
+        Self {
+            client: KafkaClient::of(projection),
+            fetched_records: Metric::KafkaFetchedRecords.gauge(&[projection]),
+            fetched_bytes: Metric::KafkaFetchedBytes.gauge(&[projection]),
+        }
+    }
+
+    pub(super) fn record(&self, statistics: &ConsumerStatistics) {
+        self.client.record(&figures(&statistics.client));
+        self.fetched_records.set(statistics.fetched_records as f64);
+        self.fetched_bytes.set(statistics.fetched_bytes as f64);
+    }
+}
+
+fn figures(statistics: &ClientStatistics) -> KafkaClientFigures {
+    KafkaClientFigures {
+        brokers_up: statistics.brokers_up,
+        round_trip_p99_micros: statistics.round_trip_p99_micros,
+        outgoing_requests: statistics.outgoing_requests,
+        in_flight_requests: statistics.in_flight_requests,
+        request_errors: statistics.request_errors,
+        request_retries: statistics.request_retries,
+        request_timeouts: statistics.request_timeouts,
+        bytes_sent: statistics.bytes_sent,
+        bytes_received: statistics.bytes_received,
+    }
+}
 
 /// A batch was committed.
 pub(super) struct BatchFolded<'a> {
@@ -165,6 +229,9 @@ impl MembershipChanged<'_> {
     }
 }
 
+/// What records of a batch are part of, by partition and offset; empty where nothing is traced.
+pub(super) type Origins = BTreeMap<(i32, i64), TraceParent>;
+
 /// The line `processed message`, one for each event up to a rate, then none until the next second.
 #[derive(Debug)]
 pub(super) struct ProcessedLog {
@@ -184,9 +251,12 @@ impl ProcessedLog {
         scope: &Scope,
         events: impl Iterator<Item = &'a Recorded<E>>,
         count: usize,
+        origins: &Origins,
     ) {
         for record in events.take(self.grant(Instant::now(), count)) {
+            let origin = origins.get(&(record.partition, record.position.offset));
             tracing::info!(
+                trace_id = origin.map(|origin| display(format!("{:032x}", origin.trace_id))),
                 projection = scope.projection,
                 device.id = record.event.stream_id(),
                 event.id = %record.event.event_id(),

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use event_schema::decode::{DecodeError, Decoder};
 use kafka_io::consumer::{Delivery, Feed};
 use kafka_io::ledger::{Ledger, LedgerError, Receipt, Remembered};
+use telemetry::TraceParent;
 use uuid::Uuid;
 
-use super::decoding::{Decoded, Undecoded, UndecodedError};
+use super::decoding::{Decoded, Origin, Undecoded, UndecodedError};
 use super::failure::Failure;
 use super::plan::{Part, Room};
 use super::positions::Move;
@@ -33,6 +34,7 @@ struct Held<E> {
     item: Item<E>,
     identity: Remembered,
     bytes: usize,
+    origin: Origin,
 }
 
 /// A record that nobody can judge yet, which stands before everything that arrived after it.
@@ -162,23 +164,32 @@ impl<E: Event> Partition<E> {
     fn hold(&mut self, delivery: Delivery<Decoded<E>>, now: Instant) {
         let Delivery { identity, bytes, item } = delivery;
         match item {
-            Decoded::Event(record) => self.push(Item::Event(record), identity, bytes, now),
+            Decoded::Event(record, origin) => {
+                self.push(Item::Event(record), identity, bytes, origin, now);
+            }
             Decoded::Undecoded(undecoded) => match undecoded.error.value() {
                 Some(DecodeError::UnknownSchemaId(_) | DecodeError::NewerVersion { .. }) => {
                     self.blocked = Some(Blocked { undecoded, identity, bytes });
                 }
                 _ => {
-                    let aside = undecoded.set_aside();
-                    self.push(Item::SetAside(aside), identity, bytes, now);
+                    let (aside, origin) = undecoded.set_aside();
+                    self.push(Item::SetAside(aside), identity, bytes, origin, now);
                 }
             },
         }
     }
 
-    fn push(&mut self, item: Item<E>, identity: Remembered, bytes: usize, now: Instant) {
+    fn push(
+        &mut self,
+        item: Item<E>,
+        identity: Remembered,
+        bytes: usize,
+        origin: Origin,
+        now: Instant,
+    ) {
         self.oldest.get_or_insert(now);
         self.ready_bytes += bytes;
-        self.ready.push_back(Held { item, identity, bytes });
+        self.ready.push_back(Held { item, identity, bytes, origin });
     }
 
     /// A record that waits for a schema, or for a newer program, stops the partition once everything
@@ -208,7 +219,8 @@ impl<E: Event> Partition<E> {
         self.stop = None;
         match undecoded.decode_again(decoder) {
             Ok(record) => {
-                self.hold(Delivery { identity, bytes, item: Decoded::Event(record) }, now);
+                let item = Decoded::Event(record, undecoded.origin);
+                self.hold(Delivery { identity, bytes, item }, now);
                 self.take_arrivals(now);
             }
             Err(error) => {
@@ -223,7 +235,8 @@ impl<E: Event> Partition<E> {
     pub(super) fn set_blocked_aside(&mut self, now: Instant) {
         if let Some(Blocked { undecoded, identity, bytes }) = self.blocked.take() {
             self.stop = None;
-            self.push(Item::SetAside(undecoded.set_aside()), identity, bytes, now);
+            let (aside, origin) = undecoded.set_aside();
+            self.push(Item::SetAside(aside), identity, bytes, origin, now);
             self.take_arrivals(now);
         }
     }
@@ -249,6 +262,12 @@ impl<E: Event> Partition<E> {
 
     pub(super) fn items(&self, count: usize) -> impl Iterator<Item = &Item<E>> {
         self.ready.iter().take(count).map(|held| &held.item)
+    }
+
+    /// What the first records are part of, by their offsets, as far as they say.
+    pub(super) fn origins(&self, count: usize) -> impl Iterator<Item = (i64, &TraceParent)> {
+        let ready = self.ready.iter().take(count);
+        ready.filter_map(|held| Some((held.identity.offset, held.origin.as_deref()?)))
     }
 
     /// Accounts for a committed batch and returns its records.
@@ -304,9 +323,9 @@ impl<E: Event> Partition<E> {
         let Ok(at) = self.ready.binary_search_by_key(&offset, |held| held.identity.offset) else {
             return;
         };
-        if let Some(Held { item, identity, bytes }) = self.ready.remove(at) {
+        if let Some(Held { item, identity, bytes, origin }) = self.ready.remove(at) {
             let item = item.blamed(failure.clone());
-            self.ready.insert(at, Held { item, identity, bytes });
+            self.ready.insert(at, Held { item, identity, bytes, origin });
         }
     }
 

@@ -40,6 +40,7 @@ pub(crate) fn delivery(offset: i64, value: &[u8]) -> Delivery<Decoded<DeviceEven
         timestamp_ms: offset,
         key: Some(b"d"),
         value: Some(value),
+        header: None,
     };
     Delivery {
         identity: Remembered { offset, timestamp_ms: offset, hash: 0 },

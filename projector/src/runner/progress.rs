@@ -40,6 +40,7 @@ pub struct Standing {
     newest_letter: Option<i64>,
     /// Why it cannot be read, since the last record that arrived.
     unreadable: Option<String>,
+    log_start: Option<i64>,
     log_end: Option<i64>,
     oldest_log_time_ms: Option<i64>,
     /// When it was last level with the log's end, or assigned.
@@ -128,6 +129,11 @@ impl Progress {
         inner.partitions.iter().map(|(id, standing)| (*id, standing.lag(now, wall_ms))).collect()
     }
 
+    /// Whether a broker can be reached, as far as is known.
+    pub fn reaches_brokers(&self) -> bool {
+        self.inner.lock().away.is_none()
+    }
+
     /// Next offsets, for tools.
     pub(super) fn next_offsets(&self) -> BTreeMap<i32, i64> {
         let inner = self.inner.lock();
@@ -178,6 +184,7 @@ impl Progress {
             since: now,
             newest_letter: None,
             unreadable: None,
+            log_start: None,
             log_end: inner.log_ends.get(&partition).copied(),
             oldest_log_time_ms: None,
             level_at: now,
@@ -215,6 +222,16 @@ impl Progress {
             }
         }
         inner.log_ends = ends;
+    }
+
+    /// Where the log begins, as far as fetches have shown it.
+    pub(super) fn log_starts(&self, starts: &BTreeMap<i32, i64>) {
+        let mut inner = self.inner.lock();
+        for (partition, start) in starts {
+            if let Some(standing) = inner.partitions.get_mut(partition) {
+                standing.log_start = Some(*start);
+            }
+        }
     }
 
     /// The newest letter that a partition has, after a batch that is about to be
@@ -257,6 +274,16 @@ impl Progress {
 }
 
 impl Standing {
+    /// Records of the log that are not folded, where its end is known.
+    pub fn records_behind(&self) -> Option<i64> {
+        self.log_end.map(|end| (end - self.next_offset).max(0))
+    }
+
+    /// First offset that the log holds, where it is known.
+    pub fn log_start(&self) -> Option<i64> {
+        self.log_start
+    }
+
     fn is_level(&self) -> bool {
         self.oldest_log_time_ms.is_none() && self.log_end.is_some_and(|end| self.next_offset >= end)
     }

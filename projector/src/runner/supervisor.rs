@@ -11,18 +11,20 @@ use kafka_io::record_reader::RecordReader;
 use read_models::database::SessionLimits;
 use read_models::deployment;
 use sqlx::PgPool;
+use telemetry::Metric;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant as Deadline, sleep, timeout, timeout_at};
 
 use super::decoding::{EventDecode, SharedDecoder};
+use super::freshness::Freshness;
 use super::group::{Group, HANDOVER};
 use super::lane::{self, LaneHandle, LaneNotice, LaneSetup};
 use super::occurrence::ProcessedLog;
 use super::partition::backoff;
 use super::positions::{self, Scope};
 use super::progress::Progress;
-use super::{Projection, RunnerConfig, publish, upkeep};
+use super::{Projection, RunnerConfig, occurrence, publish, upkeep, vitals};
 use crate::cache::keeper::Keeper;
 use crate::cache::{Announcer, Cache};
 use crate::letters::brake::Brake;
@@ -53,6 +55,7 @@ impl Runner {
     /// Runs a projection until it is stopped. Whatever is missing or away is waited for and told by
     /// [`Runner::progress`].
     pub fn start<P: Projection>(config: RunnerConfig, projection: P) -> Self {
+        occurrence::begin(P::NAME);
         let progress = Arc::new(Progress::new(P::NAME));
         let (stop, stopped) = watch::channel(false);
         let announcer = config.cache.as_ref().filter(|_| P::CACHED_AS.is_some());
@@ -140,15 +143,24 @@ impl<P: Projection> Supervisor<P> {
             statement: Duration::from_secs(5),
         };
         let pool = config.database.pool("projector", limits, 2, Duration::from_secs(2));
-        let away = |error: sqlx::Error| format!("the database cannot be read: {error}");
+        let away = |error: sqlx::Error| {
+            occurrence::database_reachable(P::NAME, false);
+            format!("the database cannot be read: {error}")
+        };
         let topic = &config.consumer.topic;
         let recorded = deployment::topic(&pool, topic).await.map_err(away)?;
         let recorded = recorded.ok_or_else(|| {
             format!("topic {topic} is not recorded: run the deploy step for topics")
         })?;
-        check_partitions(&config.consumer, recorded.partitions)
-            .await
-            .map_err(|error| error.to_string())?;
+        let counted = check_partitions(&config.consumer, recorded.partitions).await;
+        let is_reached = !matches!(counted, Err(CheckError::Unreachable(_)));
+        self.progress.brokers(
+            is_reached,
+            "the cluster could not be asked".to_owned(),
+            Instant::now(),
+        );
+        counted.map_err(|error| error.to_string())?;
+        Metric::ProjectionPartitions.gauge(&[P::NAME]).set(recorded.partitions);
         let mut connection = pool.acquire().await.map_err(away)?;
         let generation =
             positions::active_generation(&mut connection, P::NAME).await.map_err(away)?;
@@ -245,6 +257,7 @@ impl<P: Projection> Supervisor<P> {
         let mut beside = JoinSet::new();
         beside.spawn(publish::publish(database.clone(), scope.clone(), self.progress.clone()));
         beside.spawn(brake_keeper::keep(pool.clone(), scope.clone(), brake));
+        beside.spawn(vitals::tell(pool.clone(), scope.clone()));
         beside.spawn(upkeep::keep(self.projection.clone(), pool.clone(), scope.clone()));
         let retry = Retry {
             projection: self.projection.clone(),
@@ -274,6 +287,7 @@ impl<P: Projection> Supervisor<P> {
         notices: mpsc::UnboundedSender<LaneNotice>,
     ) -> Vec<LaneHandle<P::Event>> {
         let processed = Arc::new(ProcessedLog::new(self.config.processed_lines_per_second));
+        let freshness = Arc::new(Freshness::of(P::NAME));
         let records = Arc::new(RecordReader::new(self.config.notices.kafka.clone(), READ_AGAIN));
         (0..self.config.lanes)
             .map(|lane| {
@@ -291,6 +305,7 @@ impl<P: Projection> Supervisor<P> {
                     records: records.clone(),
                     progress: self.progress.clone(),
                     processed: processed.clone(),
+                    freshness: freshness.clone(),
                     notices: notices.clone(),
                 })
             })

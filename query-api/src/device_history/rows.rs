@@ -47,6 +47,7 @@ impl HistoryColumns {
 
 impl Listed for HistoryQuery {
     const PROJECTION: &'static str = PROJECTION;
+    const PAGES: &'static str = "pages of history";
     type Columns = HistoryColumns;
 
     /// What is asked of `recorded_at` alone is what months are left out by, and where the index is

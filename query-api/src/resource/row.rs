@@ -40,6 +40,7 @@ const FIND: &str = "
                           WHERE g.projection = 'resource' AND g.state = 'active')";
 
 impl Lookup for ResourceLookup {
+    const OF: &'static str = "resource";
     type Key = ResourceKey;
     type Found = FoundResource;
 

@@ -81,7 +81,7 @@ const EDGES: [(&str, &[&str]); 20] = [
         ],
     ),
     // Tools and tests.
-    ("xtask", &["event-schema", "kafka-io", "read-models", "settings"]),
+    ("xtask", &["event-schema", "kafka-io", "read-models", "settings", "telemetry"]),
     ("test-support", ANY),
     ("system-tests", ANY),
     ("benches", ANY),
@@ -100,16 +100,20 @@ const PURE: [(&str, &[&str]); 2] = [
 ];
 
 /// Foreign crates that only one of ours names; tests of any may use them.
-const OWNED: [(&str, &str); 12] = [
+const OWNED: [(&str, &str); 16] = [
     ("apache-avro", "event-schema"),
     ("fred", "read-cache"),
     ("hyper", "lifecycle"),
     ("hyper-util", "lifecycle"),
     ("jsonwebtoken", "access"),
     ("metrics-exporter-prometheus", "telemetry"),
+    ("opentelemetry", "telemetry"),
+    ("opentelemetry-otlp", "telemetry"),
+    ("opentelemetry_sdk", "telemetry"),
     ("rdkafka", "kafka-io"),
     ("schema_registry_converter", "event-schema"),
     ("tower-http", "lifecycle"),
+    ("tracing-opentelemetry", "telemetry"),
     ("tracing-subscriber", "telemetry"),
     ("utoipa-swagger-ui-vendored", "query-api"),
     ("zip", "query-api"),

@@ -14,6 +14,7 @@ use rdkafka::types::RDKafkaRespErr;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Notice;
+use crate::statistics::ConsumerStatistics;
 
 /// A change of membership, to be acted upon after the poll that brought it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +81,8 @@ impl ClientContext for GroupContext {
         if statistics.brokers.values().any(|broker| broker.nodeid >= 0 && broker.state == "UP") {
             self.brokers(true, "a broker is up".to_owned());
         }
+        let summary = ConsumerStatistics::of(&statistics, &self.topic);
+        let _ = self.notices.send(Notice::Statistics(Box::new(summary)));
         let Some(topic) = statistics.topics.get(&self.topic) else { return };
         let ends: BTreeMap<i32, i64> = topic
             .partitions

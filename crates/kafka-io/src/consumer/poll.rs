@@ -16,6 +16,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::context::{GroupContext, Membership};
 use super::feed::Delivery;
 use super::{Assignment, Command, Decode, Feed, Notice, RecordView};
+use crate::header::read_headers;
 use crate::ledger::Remembered;
 
 /// Records taken from one partition before the next has its turn.
@@ -223,18 +224,33 @@ impl<D: Decode> Polling<D> {
 
 fn deliver<D: Decode>(decode: &mut D, message: &BorrowedMessage<'_>) -> Delivery<D::Item> {
     let (key, value) = (message.key(), message.payload());
+    let header = decode.header().and_then(|name| header_of(message, name));
     let view = RecordView {
         partition: message.partition(),
         offset: message.offset(),
         timestamp_ms: message.timestamp().to_millis().unwrap_or_default(),
         key,
         value,
+        header,
     };
     Delivery {
         identity: Remembered::of(view.offset, view.timestamp_ms, key, value),
         bytes: key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len),
         item: decode.decode(&view),
     }
+}
+
+/// The last of this name, which is the one that counts.
+fn header_of<'a>(message: &'a BorrowedMessage<'_>, name: &str) -> Option<&'a [u8]> {
+    let mut found = None;
+    let each = |key: &str, value| {
+        if key == name {
+            found = value;
+        }
+    };
+    // A record with unreadable headers is none the worse for it here.
+    let _ = read_headers(message, each);
+    found
 }
 
 fn report(notices: &UnboundedSender<Notice>, partition: i32, error: &KafkaError) {

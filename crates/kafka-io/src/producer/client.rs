@@ -11,28 +11,10 @@ use rdkafka::{ClientContext, Statistics};
 
 use super::{Delivered, LostOutcome, Occurrence, Settle, State};
 use crate::config::ProducerConfig;
+use crate::statistics::ProducerStatistics;
 
 /// One life of the client, with its own polling thread.
 pub(super) type Client = ThreadedProducer<Context>;
-
-/// What the client counted since it was created, or holds now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ProducerStatistics {
-    /// Records in its queues.
-    pub queued_records: u64,
-    /// Bytes in its queues.
-    pub queued_bytes: u64,
-    /// Requests that failed in transmission.
-    pub request_errors: u64,
-    /// Requests that were sent again.
-    pub request_retries: u64,
-    /// Requests that ran out of time.
-    pub request_timeouts: u64,
-    /// The slowest broker's round trip, 99th percentile, in microseconds.
-    pub round_trip_p99_micros: u64,
-    /// Brokers connected.
-    pub brokers_up: u64,
-}
 
 /// What the client calls back, from its own threads.
 pub(super) struct Context {
@@ -51,7 +33,7 @@ impl ClientContext for Context {
     }
 
     fn stats(&self, statistics: Statistics) {
-        (self.state.observe)(Occurrence::Statistics(summary(&statistics)));
+        (self.state.observe)(Occurrence::Statistics(ProducerStatistics::of(&statistics)));
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -102,20 +84,6 @@ fn lost_outcome(error: &KafkaError) -> LostOutcome {
             | RDKafkaErrorCode::Fatal,
         ) => LostOutcome::ProducerEnded,
         code => LostOutcome::Broker(code.unwrap_or(RDKafkaErrorCode::Unknown)),
-    }
-}
-
-fn summary(statistics: &Statistics) -> ProducerStatistics {
-    let brokers = || statistics.brokers.values();
-    let rtt = |broker: &rdkafka::statistics::Broker| broker.rtt.as_ref().map_or(0, |rtt| rtt.p99);
-    ProducerStatistics {
-        queued_records: statistics.msg_cnt,
-        queued_bytes: statistics.msg_size,
-        request_errors: brokers().map(|broker| broker.txerrs).sum(),
-        request_retries: brokers().map(|broker| broker.txretries).sum(),
-        request_timeouts: brokers().map(|broker| broker.req_timeouts).sum(),
-        round_trip_p99_micros: brokers().map(rtt).max().unwrap_or(0).try_into().unwrap_or(0),
-        brokers_up: brokers().filter(|broker| broker.state == "UP").count() as u64,
     }
 }
 

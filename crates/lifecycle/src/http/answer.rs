@@ -10,11 +10,12 @@ use futures_util::FutureExt as _;
 use http::header::{ACCEPT_ENCODING, CONNECTION};
 use http::{HeaderValue, Method};
 use problem_details::{Problem, ProblemType};
-use telemetry::{HandlerPanicked, HttpRequestServed, HttpTimers};
+use telemetry::{HandlerPanicked, HttpRequestServed, HttpTimers, trace};
 use tokio::time::Instant;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use super::body::{IsLate, TimedBody};
+use super::context::caller_s_trace;
 use super::protection::protect;
 use super::{REQUEST_ID, RequestContext, compression};
 use crate::server::HttpConfig;
@@ -39,10 +40,14 @@ impl Limits {
 /// Gives the request its id and trace, its handler its time, and a panic an answer.
 pub(crate) async fn answer(State(limits): State<Limits>, request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let context = RequestContext::from_headers(request.headers());
+    let mut context = RequestContext::from_headers(request.headers());
     let method = request.method().clone();
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let traced = traced(&request, &method, route);
+    if let Some(trace) = trace::parent(&traced) {
+        context.trace = trace;
+    }
     let span = tracing::info_span!("request", request.id = context.request_id.as_str());
 
     let (mut request, is_late) = timed(request, limits.body);
@@ -50,15 +55,19 @@ pub(crate) async fn answer(State(limits): State<Limits>, request: Request, next:
     let coding = request.headers().get(ACCEPT_ENCODING).cloned();
     request.extensions_mut().insert(context.clone());
     let handled = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let handled = tokio::time::timeout(limits.request, handled).instrument(span.clone()).await;
-    let response = span.in_scope(|| match handled {
+    let handled = tokio::time::timeout(limits.request, handled)
+        .instrument(span.clone())
+        .instrument(traced.clone())
+        .await;
+    let respond = || match handled {
         _ if is_late.get() => body_is_late(limits.body),
         Ok(Ok(response)) => response,
         Ok(Err(_panic)) => panicked(route),
         Err(_elapsed) => took_too_long(&method, limits.request),
-    });
+    };
+    let response = traced.in_scope(|| span.in_scope(respond));
     let mut response = compression::compress(coding, response).await;
-    let _entered = span.entered();
+    let (_traced, _entered) = (traced.enter(), span.enter());
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, context.request_id.header_value());
     compression::weaken_tag(headers);
@@ -70,7 +79,16 @@ pub(crate) async fn answer(State(limits): State<Limits>, request: Request, next:
         duration: started.elapsed(),
     };
     served.emit(&limits.timers);
+    trace::answered(&traced, served.status);
     response
+}
+
+/// Health checks and scrapes are nobody's way through the system.
+fn traced(request: &Request, method: &Method, route: &str) -> Span {
+    if !trace::is_on() || route == "/metrics" || route.starts_with("/health") {
+        return Span::none();
+    }
+    trace::request(label(method), route, caller_s_trace(request.headers()))
 }
 
 fn timed(request: Request, limit: Duration) -> (Request, IsLate) {

@@ -3,11 +3,14 @@
 use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
-use http::HeaderMap;
 use http::request::Parts;
+use http::{HeaderMap, HeaderName};
 use uuid::Uuid;
 
-use super::{REQUEST_ID, RequestId, TRACE_PARENT, TraceParent};
+use super::{REQUEST_ID, RequestId, TraceParent};
+
+/// The header of a request's trace.
+pub const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The id and the trace of a request; handlers take it as an argument.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,11 +27,25 @@ impl RequestContext {
         // One draw of random bits serves the id and the span.
         let uuid = Uuid::now_v7();
         let request_id = headers.get(REQUEST_ID).and_then(RequestId::parse);
-        let trace = headers.get(TRACE_PARENT).and_then(TraceParent::parse);
         Self {
             request_id: request_id.unwrap_or_else(|| RequestId::of(uuid)),
-            trace: trace.map_or_else(|| TraceParent::root(uuid), |caller| caller.child(uuid)),
+            trace: trace_of(caller_s_trace(headers), uuid),
         }
+    }
+}
+
+/// The trace that the client says its request belongs to.
+pub(super) fn caller_s_trace(headers: &HeaderMap) -> Option<TraceParent> {
+    headers.get(TRACE_PARENT).and_then(TraceParent::parse)
+}
+
+/// The caller's trace or a new one, with a span that is made of the random half of a UUIDv7: its
+/// variant bits make it never zero.
+fn trace_of(caller: Option<TraceParent>, uuid: Uuid) -> TraceParent {
+    let parent_id = uuid.as_u64_pair().1;
+    match caller {
+        Some(caller) => TraceParent { parent_id, ..caller },
+        None => TraceParent { trace_id: uuid.as_u128(), parent_id, is_sampled: false },
     }
 }
 

@@ -79,6 +79,7 @@ impl ResourceListed {
 
 impl Listed for ResourcesQuery {
     const PROJECTION: &'static str = PROJECTION;
+    const PAGES: &'static str = "pages of resources";
     type Columns = ResourceListed;
 
     fn push_rows(&self, sql: &mut QueryBuilder<Postgres>, most: Option<u64>) {

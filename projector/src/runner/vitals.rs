@@ -1,0 +1,122 @@
+//! What only the database knows of a projection: its letters, the copies that wait, and itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::{PgConnection, PgPool};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::Failure;
+use super::occurrence::database_reachable;
+use super::positions::Scope;
+use telemetry::Metric;
+
+/// How often.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// Of so many rounds one also asks what takes the server more time.
+const SELDOM: u32 = 6;
+
+/// The states of open letters.
+const STATES: [&str; 3] = ["retrying", "parked", "blocked"];
+
+/// Open letters in one state.
+#[derive(Debug, sqlx::FromRow)]
+struct Open {
+    state: String,
+    letters: i64,
+    oldest_seconds: f64,
+}
+
+/// The server.
+#[derive(Debug, sqlx::FromRow)]
+struct Server {
+    bytes: i64,
+    sessions: i64,
+    sessions_limit: i64,
+}
+
+/// Tells metrics, now and then, for as long as it is polled. What fails says that the database cannot
+/// be reached, which is what somebody wants to know.
+pub(super) async fn tell(pool: PgPool, scope: Arc<Scope>) {
+    let mut rounds = interval(EVERY);
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    for round in 0_u32.. {
+        rounds.tick().await;
+        let asked = async {
+            let mut connection = pool.acquire().await?;
+            letters(&mut connection, &scope).await?;
+            copies(&mut connection, &scope).await?;
+            if round.is_multiple_of(SELDOM) {
+                server(&mut connection).await?;
+            }
+            Ok::<(), sqlx::Error>(())
+        };
+        let answered = asked.await;
+        database_reachable(scope.projection, answered.as_ref().map_or_else(is_slow, |()| true));
+        if let Err(error) = answered {
+            let failure = Failure::of_database(&error, "counting letters").without_record();
+            tracing::debug!(
+                projection = scope.projection,
+                error.class = failure.class.label(),
+                error.code = failure.code,
+                "metrics are told later: {}",
+                failure.message
+            );
+        }
+    }
+}
+
+/// A statement that took too long was ended by a database that is there.
+fn is_slow(error: &sqlx::Error) -> bool {
+    const QUERY_CANCELED: &str = "57014";
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code == QUERY_CANCELED)
+}
+
+async fn letters(connection: &mut PgConnection, scope: &Scope) -> Result<(), sqlx::Error> {
+    let open: Vec<Open> = sqlx::query_as(
+        "SELECT state, count(*) AS letters,
+                extract(epoch FROM now() - min(first_failed_at))::float8 AS oldest_seconds
+         FROM letters WHERE projection = $1 AND generation = $2 AND settled_at IS NULL
+         GROUP BY state",
+    )
+    .bind(scope.projection)
+    .bind(scope.generation)
+    .fetch_all(connection)
+    .await?;
+    for state in STATES {
+        let found = open.iter().find(|open| open.state == state);
+        let labels = [scope.projection, state];
+        Metric::LettersOpen.gauge(&labels).set(found.map_or(0.0, |open| open.letters as f64));
+        Metric::LetterOldest.gauge(&labels).set(found.map_or(0.0, |open| open.oldest_seconds));
+    }
+    Ok(())
+}
+
+async fn copies(connection: &mut PgConnection, scope: &Scope) -> Result<(), sqlx::Error> {
+    let oldest: Option<f64> = sqlx::query_scalar(
+        "SELECT extract(epoch FROM now() - min(n.created_at))::float8
+         FROM letter_notices n JOIN letters l ON l.id = n.letter_id
+         WHERE n.published_at IS NULL AND l.projection = $1",
+    )
+    .bind(scope.projection)
+    .fetch_one(connection)
+    .await?;
+    Metric::LetterNoticeOldest.gauge(&[scope.projection]).set(oldest.unwrap_or(0.0));
+    Ok(())
+}
+
+async fn server(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let server: Server = sqlx::query_as(
+        "SELECT pg_database_size(current_database()) AS bytes,
+                (SELECT sum(numbackends) FROM pg_stat_database)::bigint AS sessions,
+                current_setting('max_connections')::bigint AS sessions_limit",
+    )
+    .fetch_one(connection)
+    .await?;
+    Metric::DatabaseBytes.gauge(&[]).set(server.bytes as f64);
+    Metric::DatabaseConnections.gauge(&[]).set(server.sessions as f64);
+    Metric::DatabaseConnectionsLimit.gauge(&[]).set(server.sessions_limit as f64);
+    Ok(())
+}
