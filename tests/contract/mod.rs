@@ -11,4 +11,5 @@ mod installed;
 mod raw_records;
 mod record_reader;
 mod refusals;
+pub(super) mod telemetry;
 mod tools;

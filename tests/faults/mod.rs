@@ -1,5 +1,6 @@
 //! What breaks, and what must hold meanwhile and afterwards.
 
+mod alerts;
 mod any_split;
 mod broker;
 mod cache;
