@@ -15,6 +15,9 @@ use crate::deployment::Deployed;
 
 const CONSISTENCY_TOKEN: HeaderName = HeaderName::from_static("consistency-token");
 
+/// Headers of an answer to an event, those of every answer counted.
+const USUAL_HEADERS: usize = 10;
+
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A token of a wrong position would promise a reader what it does not hold: better none.
@@ -28,7 +31,7 @@ pub(super) fn accepted(request_id: Uuid, token: Option<String>) -> Response {
     let mut text = Uuid::encode_buffer();
     let id = request_id.as_hyphenated().encode_lower(&mut text);
     let body = format!(r#"{{"request_id":"{id}","status":"accepted"}}"#);
-    with_token((StatusCode::ACCEPTED, body).into_response(), token)
+    with_token(StatusCode::ACCEPTED, body.into(), token)
 }
 
 /// What became of one of several events.
@@ -83,7 +86,7 @@ pub(super) fn several(results: &[ItemResult], token: Option<String>) -> Response
     let is_accepted = results.iter().all(|result| result.problem().is_none());
     let status = if is_accepted { StatusCode::ACCEPTED } else { StatusCode::MULTI_STATUS };
     let body = serde_json::to_vec(&Results { results }).unwrap_or_default();
-    let mut response = with_token((status, body).into_response(), token);
+    let mut response = with_token(status, body.into(), token);
     let passes = |problem: &Problem| problem.kind().status() == StatusCode::SERVICE_UNAVAILABLE;
     if results.iter().filter_map(ItemResult::problem).any(passes) {
         let seconds = super::RETRY_AFTER.as_secs();
@@ -123,8 +126,12 @@ fn refused_alike(kind: ProblemType, results: &[ItemResult]) -> Response {
     response
 }
 
-fn with_token(mut response: Response, token: Option<String>) -> Response {
+fn with_token(status: StatusCode, body: Body, token: Option<String>) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
     let headers = response.headers_mut();
+    // Room for those that every answer gets too: a map that grows is filled again.
+    headers.reserve(USUAL_HEADERS);
     headers.insert(CONTENT_TYPE, JSON);
     // Base64url is always a header value.
     if let Some(Ok(token)) = token.map(HeaderValue::try_from) {

@@ -117,8 +117,7 @@ fn with_operations(routes: Router, health: &Health) -> Router {
 fn with_limits(router: Router, config: &HttpConfig) -> Router {
     let router = router
         .fallback(problem_details::not_found)
-        .method_not_allowed_fallback(problem_details::method_not_allowed)
-        .layer(axum::extract::DefaultBodyLimit::max(config.max_body));
+        .method_not_allowed_fallback(problem_details::method_not_allowed);
     let router = match cross_origin::layer(&config.cors_origins) {
         Some(layer) => router.layer(layer),
         None => router,

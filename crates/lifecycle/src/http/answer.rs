@@ -65,12 +65,14 @@ pub(crate) async fn answer(State(limits): State<Limits>, request: Request, next:
         Ok(Err(_panic)) => panicked(route),
         Err(_elapsed) => took_too_long(&method, limits.request),
     };
-    let response = traced.in_scope(|| span.in_scope(respond));
-    let mut response = compression::compress(coding, response).await;
+    let mut response = traced.in_scope(|| span.in_scope(respond));
+    if compression::is_worth_it(&response) {
+        // Boxed, so that the future of the usual answer is no larger for it.
+        response = Box::pin(compression::compress(coding, response)).await;
+    }
     let (_traced, _entered) = (traced.enter(), span.enter());
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, context.request_id.header_value());
-    compression::weaken_tag(headers);
     protect(headers, limits.strict_transport.as_ref());
     let served = HttpRequestServed {
         method: label(&method),

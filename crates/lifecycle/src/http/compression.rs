@@ -33,16 +33,20 @@ impl Predicate for IsWorthIt {
     }
 }
 
-/// Compresses an answer that is worth it, in the coding that [`choose`] has left. Most are not: these
-/// go their way as they are, without another body around theirs.
+/// What is worth it. Most answers are not: they go their way as they are, without another body around
+/// theirs.
+const WORTHY: IsWorthIt = IsWorthIt(SizeAbove::new(TINY));
+
+/// Whether an answer is worth the work.
+pub(crate) fn is_worth_it(response: &Response<Body>) -> bool {
+    WORTHY.should_compress(response)
+}
+
+/// Compresses an answer in the coding that [`choose`] has left.
 pub(crate) async fn compress(
     coding: Option<HeaderValue>,
     response: Response<Body>,
 ) -> Response<Body> {
-    let is_worth_it = IsWorthIt(SizeAbove::new(TINY));
-    if !is_worth_it.should_compress(&response) {
-        return response;
-    }
     let mut request = Request::new(());
     if let Some(coding) = coding {
         request.headers_mut().insert(ACCEPT_ENCODING, coding);
@@ -54,9 +58,11 @@ pub(crate) async fn compress(
     });
     // Answers are made while somebody waits: a third more bytes cost less than a tenth of the speed.
     let compression =
-        CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(is_worth_it);
+        CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(WORTHY);
     let Ok(compressed) = compression.layer(answers).oneshot(request).await;
-    compressed.map(Body::new)
+    let mut compressed = compressed.map(Body::new);
+    weaken_tag(compressed.headers_mut());
+    compressed
 }
 
 /// Leaves, of the codings that the client takes, those that we write. One that takes nothing that we
@@ -94,7 +100,7 @@ fn coding_and_quality(item: &str) -> (&str, f32) {
 }
 
 /// A compressed answer is not byte for byte what its strong tag names: the tag becomes a weak one.
-pub(crate) fn weaken_tag(headers: &mut HeaderMap) {
+fn weaken_tag(headers: &mut HeaderMap) {
     if !headers.contains_key(CONTENT_ENCODING) {
         return;
     }

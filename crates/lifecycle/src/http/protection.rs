@@ -23,6 +23,9 @@ static USUAL: [(HeaderName, HeaderValue); 5] = [
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
+/// Headers that answers get after these: the server's date and length, and the one below.
+const ADDED_LATER: usize = 3;
+
 /// `Strict-Transport-Security`, where the deployment is reached over TLS only.
 pub(crate) fn strict_transport(settings: &mut Settings) -> Option<HeaderValue> {
     let seconds = settings.number(&table::HSTS_SECONDS);
@@ -32,10 +35,9 @@ pub(crate) fn strict_transport(settings: &mut Settings) -> Option<HeaderValue> {
 
 /// Adds what the answer does not say itself.
 pub(crate) fn protect(headers: &mut HeaderMap, strict_transport: Option<&HeaderValue>) {
+    headers.reserve(USUAL.len() + ADDED_LATER);
     for (name, value) in &USUAL {
-        if !headers.contains_key(name) {
-            headers.insert(name, value.clone());
-        }
+        headers.entry(name).or_insert_with(|| value.clone());
     }
     if let Some(value) = strict_transport {
         headers.insert(STRICT_TRANSPORT_SECURITY, value.clone());

@@ -1,11 +1,15 @@
 //! One connection from its first byte to its end.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
@@ -14,6 +18,7 @@ use telemetry::Metric;
 use tokio::net::TcpStream;
 use tower::Service as _;
 
+use super::HttpConfig;
 use super::accept::Shared;
 use super::activity::{Activity, Observed, Phase};
 
@@ -38,32 +43,49 @@ pub(crate) async fn serve(stream: TcpStream, shared: Shared) {
         .serve_connection(io, service)
         .with_upgrades();
     tokio::pin!(connection);
-    let mut next_look = match activity.verdict(&shared.config) {
-        Ok(at) => at,
-        Err(_) => return,
-    };
-    let mut is_draining = false;
+    // Each is asked only when it has something to say: clocks and tokens take locks, and a connection
+    // is woken several times for each request.
+    let mut interruptions: FuturesUnordered<BoxFuture<'_, Interruption>> = FuturesUnordered::new();
+    interruptions.push(Box::pin(until_too_slow(&activity, &shared.config)));
+    interruptions.push(Box::pin(shared.drain.cancelled().map(|()| Interruption::Drain)));
+    interruptions.push(Box::pin(shared.abort.cancelled().map(|()| Interruption::Cut)));
     loop {
         tokio::select! {
+            biased;
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
                     tracing::debug!(%error, "connection ended in the middle of something");
                 }
                 return;
             }
-            () = tokio::time::sleep_until(next_look) => match activity.verdict(&shared.config) {
-                Ok(at) => next_look = at,
-                Err(too_slow) => {
-                    Metric::HttpConnectionsCut.counter(&[too_slow.as_str()]).increment(1);
-                    tracing::debug!(reason = too_slow.as_str(), "connection cut: the client is too slow");
-                    return;
-                }
+            Some(interruption) = interruptions.next() => match interruption {
+                Interruption::Drain => connection.as_mut().graceful_shutdown(),
+                Interruption::Cut => return,
             },
-            () = shared.drain.cancelled(), if !is_draining => {
-                connection.as_mut().graceful_shutdown();
-                is_draining = true;
+        }
+    }
+}
+
+/// What befalls a connection from outside.
+enum Interruption {
+    /// It ends after the request that it is in.
+    Drain,
+    /// It ends now.
+    Cut,
+}
+
+async fn until_too_slow(activity: &Activity, config: &HttpConfig) -> Interruption {
+    loop {
+        match activity.verdict(config) {
+            Ok(next_look) => tokio::time::sleep_until(next_look).await,
+            Err(too_slow) => {
+                Metric::HttpConnectionsCut.counter(&[too_slow.as_str()]).increment(1);
+                tracing::debug!(
+                    reason = too_slow.as_str(),
+                    "connection cut: the client is too slow"
+                );
+                return Interruption::Cut;
             }
-            () = shared.abort.cancelled() => return,
         }
     }
 }
@@ -76,9 +98,8 @@ struct Routed {
 
 impl Service<hyper::Request<Incoming>> for Routed {
     type Response = Response;
-    type Error = std::convert::Infallible;
-    type Future =
-        futures_util::future::BoxFuture<'static, Result<Self::Response, std::convert::Infallible>>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
     fn call(&self, request: hyper::Request<Incoming>) -> Self::Future {
         self.activity.enter(Phase::Busy);
