@@ -15,8 +15,8 @@ pub struct Security {
 /// The brokers' certificates are checked, their host names included.
 #[derive(Debug, Clone)]
 struct Tls {
-    /// The authorities that are believed; the system's where there is none.
-    authorities: Option<Authorities>,
+    /// The file of the authorities that are believed; the system's where there is none.
+    authorities: Option<String>,
 }
 
 #[derive(Clone)]
@@ -30,7 +30,8 @@ impl Security {
     /// Reads the `KAFKA` settings of who we are, and the authorities that are believed.
     pub fn from_settings(settings: &mut Settings) -> Self {
         let protocol = settings.text(&table::KAFKA_SECURITY_PROTOCOL);
-        let authorities = Authorities::from_settings(settings);
+        let path = settings.optional_text(&table::TLS_CA_PATH);
+        let authorities = Authorities::from_settings(settings).and(path);
         let tls = protocol.ends_with("SSL").then_some(Tls { authorities });
         let sasl = Sasl::from_settings(settings, protocol.starts_with("SASL"));
         Self { tls, sasl }
@@ -48,7 +49,9 @@ impl Security {
         if let Some(Tls { authorities }) = &self.tls {
             client.set("ssl.endpoint.identification.algorithm", "https");
             if let Some(authorities) = authorities {
-                client.set("ssl.ca.pem", authorities.pem());
+                // Not as a text: of its end the client leaves an error in OpenSSL, which whoever uses that
+                // next on this thread takes for its own, such as a session of Postgres.
+                client.set("ssl.ca.location", authorities);
             }
         }
         if let Some(Sasl { mechanism, username, password }) = &self.sasl {
@@ -135,8 +138,21 @@ mod tests {
         assert_eq!(is("sasl.username").as_deref(), Some("key"));
         assert_eq!(is("sasl.password").as_deref(), Some("hunter2"));
         assert_eq!(is("ssl.endpoint.identification.algorithm").as_deref(), Some("https"));
-        assert_eq!(is("ssl.ca.pem"), None);
+        assert_eq!(is("ssl.ca.location"), None);
         assert!(!format!("{security:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn authorities_are_named_to_the_client_by_their_file() {
+        let path = std::env::temp_dir().join(format!("authorities-{}.pem", std::process::id()));
+        std::fs::write(&path, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+            .unwrap();
+        let path = path.to_str().unwrap();
+        let pairs = [("KAFKA_SECURITY_PROTOCOL", "SSL"), ("MILLRACE_TLS_CA_PATH", path)];
+        let security = read(&pairs).unwrap();
+        assert_eq!(applied(&security, "ssl.ca.location").as_deref(), Some(path));
+        assert_eq!(applied(&security, "ssl.ca.pem"), None);
+        std::fs::remove_file(path).unwrap();
     }
 
     #[test]
