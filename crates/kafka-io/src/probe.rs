@@ -16,6 +16,12 @@ use crate::config::KafkaConfig;
 /// How long one question to the brokers may take; refusals are noticed in between.
 const QUESTION: Duration = Duration::from_millis(250);
 
+/// How long nothing more may happen until everything that happened is known.
+const DRAIN: Duration = Duration::from_millis(20);
+
+/// What the client says of a certificate that is not believed.
+const UNBELIEVED: &str = "certificate verify failed";
+
 /// How long other brokers are given once one has refused us.
 const OTHERS: Duration = Duration::from_secs(1);
 
@@ -68,8 +74,9 @@ fn ask(kafka: &KafkaConfig, within: Duration) -> Result<(), Refused> {
         if client.fetch_metadata(None, QUESTION).is_ok() {
             return Ok(());
         }
-        // Errors are handed out here.
-        let _ = client.poll(Duration::ZERO);
+        // Errors are handed out here, and lines of the log before all errors: one event at a time would
+        // never come to them.
+        while client.poll(DRAIN).is_some() && Instant::now() < until {}
         if let Some(refused) = refused.lock().take()
             && found.replace(refused).is_none()
         {
@@ -92,6 +99,10 @@ impl ClientContext for Listening {
         let found = match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::Authentication) => Refused::Credentials,
             Some(RDKafkaErrorCode::SSL) => Refused::Tls { reason: reason.to_owned() },
+            // A handshake that fails at once is no error of TLS to it.
+            Some(RDKafkaErrorCode::BrokerTransportFailure) if reason.contains(UNBELIEVED) => {
+                Refused::Tls { reason: reason.to_owned() }
+            }
             _ => return,
         };
         *self.refused.lock() = Some(found);
@@ -102,7 +113,33 @@ impl ConsumerContext for Listening {}
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use settings::Settings;
+
+    use crate::security::Security;
+
     use super::*;
+
+    #[tokio::test]
+    async fn who_answers_tls_with_something_else_is_noticed_among_all_lines_of_the_log() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let brokers = listener.local_addr().unwrap().to_string();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+            }
+        });
+        let tls = ("KAFKA_SECURITY_PROTOCOL".to_owned(), "SSL".to_owned());
+        let security = Security::from_settings(&mut Settings::new([tls]));
+        let kafka = KafkaConfig { security, ..KafkaConfig::plaintext(brokers, "test") };
+        let refused = probe(&kafka, Duration::from_secs(10)).await.unwrap_err();
+        assert!(matches!(refused, Refused::Tls { .. }), "{refused}");
+    }
 
     #[tokio::test]
     async fn brokers_that_are_away_are_no_refusal() {
