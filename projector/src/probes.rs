@@ -1,19 +1,27 @@
-//! What is asked once at the start: whether brokers, database or cache refuse these settings. Not
-//! the registry: records of known schemas are folded whatever it says.
+//! What is asked once at the start: whether brokers, database, cache or registry refuse these settings.
+//!
+//! The first three end the process if they do. The registry does not, since records of known schemas are
+//! folded whatever it says: the process is not ready for as long as it refuses.
 
+use std::error::Error;
 use std::time::Duration;
 
-use lifecycle::Health;
+use event_schema::registry::RegistryConfig;
+use lifecycle::{Component, Health};
+use tokio::time::sleep;
 
 use crate::runner::RunnerConfig;
 
 /// Longest time for an answer.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// Ends the process if one of them does. The projections of a process share their settings, so that
-/// those of one are asked with.
+/// How long until a registry that refuses us is asked again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Asks all of them. The projections of a process share their settings, so that those of one are asked
+/// with.
 pub(crate) fn spawn(config: &RunnerConfig, health: &Health) {
-    let RunnerConfig { consumer, database, cache, .. } = config.clone();
+    let RunnerConfig { consumer, database, registry, cache, .. } = config.clone();
     let kafka = consumer.kafka;
     let brokers = async move { kafka_io::probe::probe(&kafka, WITHIN).await };
     tokio::spawn(health.clone().must_not_be_refused(brokers));
@@ -23,4 +31,23 @@ pub(crate) fn spawn(config: &RunnerConfig, health: &Health) {
         let cache = async move { cache.probe(WITHIN).await };
         tokio::spawn(health.clone().must_not_be_refused(cache));
     }
+    if registry.can_refuse() {
+        tokio::spawn(ask_registry(registry, health.component("schema registry")));
+    }
+}
+
+/// Tells of a refusal until it is over. Like any first question it is over with a registry that is away.
+async fn ask_registry(registry: RegistryConfig, component: Component) {
+    let mut is_told = false;
+    while let Err(refused) = registry.probe(registry.timeout).await {
+        component.not_ready(refused.to_string());
+        if !is_told {
+            let error = &refused as &dyn Error;
+            tracing::error!(error, "the schema registry refuses the process");
+            is_told = true;
+        }
+        sleep(AGAIN).await;
+    }
+    component.ready();
+    component.finish();
 }

@@ -30,6 +30,11 @@ pub enum Refused {
 }
 
 impl RegistryConfig {
+    /// Whether there is something to refuse: a name, or TLS.
+    pub fn can_refuse(&self) -> bool {
+        self.credentials.is_some() || self.url.starts_with("https://")
+    }
+
     /// Asks once, for `within` at most. A registry that is away is no refusal: it may come back.
     ///
     /// # Errors
@@ -113,6 +118,14 @@ mod tests {
         config.url = config.url.replace("http://", "https://");
         let refused = config.probe(WITHIN).await.unwrap_err();
         assert!(matches!(refused, Refused::Tls(_)), "{refused:?}");
+    }
+
+    #[test]
+    fn a_registry_without_name_and_tls_has_nothing_to_refuse() {
+        let plain = RegistryConfig::open("http://registry:8081");
+        assert!(!plain.can_refuse());
+        assert!(as_ann(plain, "hunter2").can_refuse());
+        assert!(RegistryConfig::open("https://registry").can_refuse());
     }
 
     #[tokio::test]
