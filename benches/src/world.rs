@@ -48,7 +48,7 @@ impl World {
         let mut admin = PgConnection::connect(&admin_url).await?;
         admin.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {prefix_text}"))).await?;
         let (base, _) = admin_url.rsplit_once('/').context("DATABASE_URL names no database")?;
-        let database_url = format!("{base}/{prefix_text}");
+        let database_url = format!("{base}/{prefix_text}?sslmode=disable");
         let target = Target::open(&database_url, &brokers, &registry_url, &prefix)?;
         target.deploy().await?;
         let topic = prefix.dotted("events-input");

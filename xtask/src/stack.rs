@@ -10,15 +10,18 @@ use settings::Prefix;
 use self::local_dir::LocalDir;
 use self::lock::Lock;
 use self::parts::Parts;
-use self::ports::Ports;
+use self::ports::{Listener, Ports};
 use self::process::{Process, Tier};
 use self::record::Record;
+use self::rights::Givers;
 use self::scale::Scale;
 use crate::deploy::Target;
 
 pub mod local_dir;
 pub mod parts;
+pub mod pki;
 pub mod ports;
+pub mod rights;
 pub mod scale;
 pub mod service;
 
@@ -26,6 +29,7 @@ pub(crate) mod group;
 pub(crate) mod identity;
 pub(crate) mod template;
 
+mod certificates;
 mod environment;
 mod holder;
 mod kafka;
@@ -37,6 +41,7 @@ mod ready;
 mod record;
 mod redis;
 mod registry;
+mod registry_door;
 mod service_user;
 mod status;
 mod supervisor;
@@ -70,13 +75,19 @@ impl Stack {
     /// # Errors
     /// A port is held by others, or a part does not come up: each is named, with the end of its log.
     pub fn up_infrastructure(&self) -> Result<()> {
+        certificates::prepare(self)?;
         let processes = [
             postgres::process(self)?,
             kafka::process(self)?,
             registry::process(self)?,
+            registry_door::process(self)?,
             redis::process(self)?,
         ];
         self.bring_up(&processes)?;
+        kafka::provision(self)?;
+        let port = |listener| self.ports.of(listener);
+        let givers = Givers { kafka: port(Listener::Kafka), redis: port(Listener::Redis) };
+        rights::give(givers, &Prefix::default())?;
         block_on(postgres::provision(self))?;
         environment::write(self)
     }
@@ -162,6 +173,7 @@ impl Stack {
             "kafka" => kafka::prepare(self)?,
             "postgres" => postgres::prepare(self)?,
             "redis" => redis::prepare(self)?,
+            "registry-door" => registry_door::prepare(self)?,
             "nginx" => nginx::prepare(self)?,
             _ => {}
         }

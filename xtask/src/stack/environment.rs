@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use super::Stack;
 use super::local_dir::LocalDir;
 use super::ports::Listener;
-use super::{postgres, registry};
+use super::{certificates, postgres, registry};
 use crate::dev_token;
 
 /// The variables, in the order in which they are written.
@@ -18,6 +18,7 @@ pub(crate) fn variables(stack: &Stack) -> Result<Vec<(String, String)>> {
         ("DATABASE_URL", postgres::url(stack, postgres::OWNER)),
         ("REDIS_URL", format!("redis://127.0.0.1:{}", port(Listener::Redis))),
         ("DEV_TOKEN", dev_token::mint()?),
+        ("PGSSLMODE", "disable".to_owned()),
         ("PGHOST", "127.0.0.1".to_owned()),
         ("PGPORT", port(Listener::Postgres).to_string()),
         ("PGUSER", postgres::OWNER.to_owned()),
@@ -27,12 +28,31 @@ pub(crate) fn variables(stack: &Stack) -> Result<Vec<(String, String)>> {
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))
     .collect::<Vec<_>>();
+    variables.extend(secured(stack));
     variables.extend(
         postgres::PROCESS_ROLES.iter().chain([&postgres::ANALYST]).map(|role| {
             (format!("{}_DATABASE_URL", role.to_uppercase()), postgres::url(stack, role))
         }),
     );
     Ok(variables)
+}
+
+/// What listens over TLS and asks for a name. The names have no prefix of ours, since processes refuse
+/// settings that they do not know.
+fn secured(stack: &Stack) -> impl Iterator<Item = (String, String)> {
+    let port = |listener| stack.ports.of(listener);
+    let registry = port(Listener::RegistryDoor);
+    [
+        ("SECURED_KAFKA_BROKERS", format!("localhost:{}", port(Listener::KafkaSecured))),
+        ("SECURED_REDIS", format!("localhost:{}", port(Listener::RedisSecured))),
+        (
+            "SECURED_SCHEMA_REGISTRY_URL",
+            format!("https://localhost:{registry}{}", registry::API_PATH),
+        ),
+        ("SECURED_CA_PATH", certificates::authority(stack).display().to_string()),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
 }
 
 /// Where clients reach the front door.

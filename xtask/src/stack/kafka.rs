@@ -1,5 +1,7 @@
 //! The broker: one node that is its own quorum.
 
+mod users;
+
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::Stack;
+use super::certificates;
 use super::parts::run;
 use super::ports::Listener;
 use super::process::{Process, Program, StopSignal, Tier};
@@ -18,12 +21,16 @@ use super::template;
 /// The process, with its configuration written.
 pub(crate) fn process(stack: &Stack) -> Result<Process> {
     let port = stack.ports.of(Listener::Kafka);
+    let secured_port = stack.ports.of(Listener::KafkaSecured);
     let controller_port = stack.ports.of(Listener::KafkaController);
     template::write(
         &stack.local.deploy("local/kafka.properties"),
         &properties(stack),
         &[
             ("broker_port", port.to_string()),
+            ("secured_port", secured_port.to_string()),
+            ("keystore", certificates::both(stack).display().to_string()),
+            ("plain_users", users::plain()),
             ("controller_port", controller_port.to_string()),
             ("data", data(stack).display().to_string()),
         ],
@@ -46,13 +53,13 @@ pub(crate) fn process(stack: &Stack) -> Result<Process> {
             env: Vec::new(),
             dir: stack.local.path.clone(),
         },
-        ports: vec![port, controller_port],
+        ports: vec![port, secured_port, controller_port],
         probe: Probe::Kafka(port),
         start_budget: Duration::from_secs(60),
         stop_signal: StopSignal::Term,
         stop_budget: Duration::from_secs(20),
         tier: Tier::Infrastructure,
-        files: vec![properties(stack), log4j],
+        files: vec![properties(stack), log4j, certificates::both(stack)],
     })
 }
 
@@ -65,8 +72,15 @@ pub(crate) fn prepare(stack: &Stack) -> Result<()> {
     run(Command::new("java")
         .args(["-cp", &class_path(stack), "kafka.tools.StorageTool", "format", "-t", &cluster_id])
         .arg("-c")
-        .arg(properties(stack)))
-    .context("formatting Kafka's storage")
+        .arg(properties(stack))
+        .args(users::scram().flat_map(|user| ["--add-scram".to_owned(), user])))
+    .context("formatting Kafka's storage")?;
+    users::remember(stack)
+}
+
+/// Names by SCRAM, which a broker that runs still needs where its storage is older than these.
+pub(crate) fn provision(stack: &Stack) -> Result<()> {
+    users::add(stack)
 }
 
 fn properties(stack: &Stack) -> PathBuf {
@@ -77,6 +91,6 @@ fn data(stack: &Stack) -> PathBuf {
     stack.local.data().join("kafka")
 }
 
-fn class_path(stack: &Stack) -> String {
+pub(super) fn class_path(stack: &Stack) -> String {
     format!("{}/*", stack.parts.kafka().display())
 }

@@ -76,6 +76,11 @@ impl LocalDir {
         self.path.join("conf")
     }
 
+    /// Certificates and their keys.
+    pub fn tls(&self) -> PathBuf {
+        self.conf().join("tls")
+    }
+
     /// The binaries as started: a build beside a running stack does not change it.
     pub fn bin(&self) -> PathBuf {
         self.path.join("bin")

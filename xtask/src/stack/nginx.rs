@@ -1,6 +1,6 @@
 //! The front door.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -16,13 +16,11 @@ use super::template;
 pub(crate) fn process(stack: &Stack) -> Result<Process> {
     let port = stack.ports.of(Listener::Nginx);
     let conf = stack.local.conf().join("nginx.conf");
-    // As root nginx would hand its work to a user who may not enter every checkout.
-    let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
     template::write(
         &stack.local.deploy("nginx/nginx.conf"),
         &conf,
         &[
-            ("user", user.to_owned()),
+            ("user", user().to_owned()),
             ("run", stack.local.run().display().to_string()),
             ("access_log", stack.local.log().join("nginx.log").display().to_string()),
             ("data", data(stack).display().to_string()),
@@ -32,14 +30,11 @@ pub(crate) fn process(stack: &Stack) -> Result<Process> {
             ("query_api_servers", servers(stack, Service::QueryApi)),
         ],
     )?;
-    let args =
-        ["-e", "stderr", "-p", &stack.local.path.to_string_lossy(), "-c", &conf.to_string_lossy()]
-            .map(str::to_owned);
     Ok(Process {
         name: "nginx".to_owned(),
         program: Program {
-            path: find_nginx(),
-            args: args.into(),
+            path: find(),
+            args: arguments(stack, &conf),
             env: Vec::new(),
             dir: stack.local.path.clone(),
         },
@@ -67,8 +62,20 @@ fn servers(stack: &Stack, service: Service) -> String {
     (1..=stack.scale.of(service)).map(line).collect::<String>().trim_end().to_owned()
 }
 
+/// As root nginx would hand its work to a user who may not enter every checkout.
+pub(crate) fn user() -> &'static str {
+    if rustix::process::geteuid().is_root() { "user root;" } else { "" }
+}
+
+/// How it is told of its configuration.
+pub(crate) fn arguments(stack: &Stack, conf: &Path) -> Vec<String> {
+    ["-e", "stderr", "-p", &stack.local.path.to_string_lossy(), "-c", &conf.to_string_lossy()]
+        .map(str::to_owned)
+        .into()
+}
+
 /// Debian keeps it where only root's path leads.
-fn find_nginx() -> PathBuf {
+pub(crate) fn find() -> PathBuf {
     let usual = PathBuf::from("/usr/sbin/nginx");
     if usual.exists() { usual } else { "nginx".into() }
 }

@@ -22,28 +22,37 @@ pub enum Listener {
     Postgres,
     /// Redis.
     Redis,
+    /// Redis over TLS, with names.
+    RedisSecured,
     /// The broker's clients.
     Kafka,
+    /// The broker's clients over TLS, with names.
+    KafkaSecured,
     /// The quorum, which only the broker itself talks to.
     KafkaController,
     /// The schema registry.
     Registry,
+    /// The schema registry over TLS, with names.
+    RegistryDoor,
 }
 
 impl Listener {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 12] = [
         Self::Nginx,
         Self::CommandApi,
         Self::QueryApi,
         Self::Projector,
         Self::Postgres,
         Self::Redis,
+        Self::RedisSecured,
         Self::Kafka,
+        Self::KafkaSecured,
         Self::KafkaController,
         Self::Registry,
+        Self::RegistryDoor,
     ];
 
-    const HIGHEST: u16 = 9093;
+    const HIGHEST: u16 = 9094;
 
     const fn base(self) -> u16 {
         match self {
@@ -53,9 +62,12 @@ impl Listener {
             Self::Projector => 8003,
             Self::Postgres => 5432,
             Self::Redis => 6379,
+            Self::RedisSecured => 6380,
             Self::Kafka => 9092,
-            Self::KafkaController => Self::HIGHEST,
+            Self::KafkaController => 9093,
+            Self::KafkaSecured => Self::HIGHEST,
             Self::Registry => 8085,
+            Self::RegistryDoor => 8086,
         }
     }
 }
@@ -126,7 +138,7 @@ mod tests {
 
     #[test]
     fn an_offset_past_the_last_port_is_refused() {
-        assert!(Ports::new(56_442).is_ok());
-        assert!(Ports::new(56_443).is_err());
+        assert!(Ports::new(56_441).is_ok());
+        assert!(Ports::new(56_442).is_err());
     }
 }

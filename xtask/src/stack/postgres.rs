@@ -10,6 +10,7 @@ use settings::Prefix;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::Stack;
+use super::certificates;
 use super::parts::run;
 use super::ports::Listener;
 use super::process::{Process, Program, StopSignal, Tier};
@@ -54,7 +55,8 @@ pub(crate) fn url(stack: &Stack, role: &str) -> String {
 
 fn database_url(stack: &Stack, role: &str, database: &str) -> String {
     let port = stack.ports.of(Listener::Postgres);
-    format!("postgres://{role}:{role}@127.0.0.1:{port}/{database}")
+    // Without TLS, which costs time and keeps nobody out here.
+    format!("postgres://{role}:{role}@127.0.0.1:{port}/{database}?sslmode=disable")
 }
 
 /// The process, with its configuration written.
@@ -66,7 +68,12 @@ pub(crate) fn process(stack: &Stack) -> Result<Process> {
     template::write(
         &stack.local.deploy("local/postgres.conf"),
         &conf,
-        &[("port", port.to_string()), ("sockets", sockets(stack, &user)?)],
+        &[
+            ("port", port.to_string()),
+            ("sockets", sockets(stack, &user)?),
+            ("certificate", certificates::certificate(stack).display().to_string()),
+            ("key", certificates::key(stack).display().to_string()),
+        ],
     )?;
     let program = stack.parts.postgres("postgres");
     let (path, mut args) = user.command(&program, &[&conf, &data(stack)]);
@@ -87,7 +94,7 @@ pub(crate) fn process(stack: &Stack) -> Result<Process> {
         stop_signal: StopSignal::Int,
         stop_budget: Duration::from_secs(20),
         tier: Tier::Infrastructure,
-        files: vec![conf, hba],
+        files: vec![conf, hba, certificates::certificate(stack)],
     })
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -24,6 +25,15 @@ pub(crate) enum Probe {
         /// The path asked for.
         path: String,
     },
+    /// Any server of HTTP over TLS: the same, with a certificate that its authority has signed.
+    Https {
+        /// Its port.
+        port: u16,
+        /// The path asked for.
+        path: String,
+        /// The authority's file.
+        authority: PathBuf,
+    },
     /// Postgres: a session that answers a query.
     Postgres(String),
     /// Redis: PING.
@@ -36,13 +46,14 @@ impl Probe {
         match self {
             Self::Kafka(port) => kafka(*port),
             Self::Http { port, path } => http(*port, path),
+            Self::Https { port, path, authority } => https(*port, path, authority),
             Self::Postgres(url) => postgres(url),
             Self::Redis(port) => redis(*port),
         }
     }
 }
 
-fn connect(port: u16) -> Result<TcpStream> {
+pub(crate) fn connect(port: u16) -> Result<TcpStream> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let stream = TcpStream::connect_timeout(&address, QUESTION_TIMEOUT)
         .with_context(|| format!("connecting to {address}"))?;
@@ -99,11 +110,27 @@ fn postgres(url: &str) -> Result<()> {
         sqlx::query("SELECT 1").execute(&mut connection).await?;
         connection.close().await
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime
-        .block_on(async { tokio::time::timeout(QUESTION_TIMEOUT, question).await })
+    block_on(async { tokio::time::timeout(QUESTION_TIMEOUT, question).await })?
         .context("waiting for Postgres")?
         .context("asking Postgres")
+}
+
+fn https(port: u16, path: &str, authority: &Path) -> Result<()> {
+    let pem =
+        std::fs::read(authority).with_context(|| format!("reading {}", authority.display()))?;
+    let authority = reqwest::Certificate::from_pem(&pem).context("reading the authority")?;
+    let client = reqwest::Client::builder().timeout(QUESTION_TIMEOUT).no_proxy();
+    let client = client.tls_certs_only([authority]).build().context("making a client")?;
+    let url = format!("https://localhost:{port}{path}");
+    let answer =
+        block_on(async { client.get(&url).send().await })?.with_context(|| format!("GET {url}"))?;
+    ensure!(answer.status() == 200, "GET {url} was answered {}", answer.status());
+    Ok(())
+}
+
+fn block_on<F: Future>(question: F) -> Result<F::Output> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(question))
 }
 
 fn redis(port: u16) -> Result<()> {

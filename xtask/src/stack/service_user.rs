@@ -57,9 +57,14 @@ impl ServiceUser {
     /// Makes a directory that belongs to this user alone.
     pub(crate) fn create_dir(&self, dir: &Path) -> Result<()> {
         std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
+        self.own(dir)
+    }
+
+    /// Gives a file or a directory to this user.
+    pub(crate) fn own(&self, path: &Path) -> Result<()> {
         if let Self::Other { uid, gid } = self {
-            chown(dir, Some(*uid), Some(*gid))
-                .with_context(|| format!("giving {} to the service user", dir.display()))?;
+            chown(path, Some(*uid), Some(*gid))
+                .with_context(|| format!("giving {} to the service user", path.display()))?;
         }
         Ok(())
     }
