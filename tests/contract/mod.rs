@@ -11,5 +11,6 @@ mod installed;
 mod raw_records;
 mod record_reader;
 mod refusals;
+mod rights;
 pub(super) mod telemetry;
 mod tools;

@@ -11,5 +11,6 @@ mod letters;
 mod log_identity;
 mod outages;
 mod redelivery;
+mod refusals;
 mod sequenced;
 mod steps;

@@ -13,4 +13,5 @@ mod letters_and_tokens;
 mod lists;
 mod partitions;
 mod resource;
+mod secured;
 mod walk_through;

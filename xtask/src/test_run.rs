@@ -28,11 +28,56 @@ pub const OWN_STACK_DIRECTORY: &str = ".local/own";
 const SOAK: &str = "faults::cache::soak::no_read_is_stale_and_no_token_is_lied_to_whatever_breaks";
 const SOAK_SECONDS: &str = "600";
 
+/// Tests of the whole system; what they are to be told comes behind. As parts of the workspace, so that
+/// nothing is built anew with other features.
+const SYSTEM_TESTS: [&str; 7] =
+    ["test", "--quiet", "--locked", "--workspace", "--test", "system", "--"];
+
+/// Asks for processes that reach the stack over TLS and by name.
+const SECURED: &str = "SECURED";
+
+/// What runs once more in this way in every run, and what runs if the environment asks for it.
+const SOME_SECURED: [&str; 6] = [
+    "journeys::walk_through",
+    "journeys::cache",
+    "journeys::consistency",
+    "journeys::dead_letters",
+    "journeys::idempotency",
+    "journeys::lists::export",
+];
+const ALL_SECURED: [&str; 1] = ["journeys::"];
+
 /// How long an interrupted program and what it started may take to end: longer than our processes
 /// take to drain.
 const END_BUDGET: Duration = Duration::from_secs(15);
 
-/// Runs all gates and then, even if some did not pass, all tests.
+/// A program that is run with the variables of a stack.
+struct Program {
+    path: &'static str,
+    arguments: Vec<String>,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Program {
+    fn new(path: &'static str, arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        Self { path, arguments, variables: Vec::new() }
+    }
+
+    fn with(mut self, arguments: &[String]) -> Self {
+        self.arguments.extend_from_slice(arguments);
+        self
+    }
+
+    fn setting(mut self, name: &'static str, value: String) -> Self {
+        self.variables.push((name, value));
+        self
+    }
+}
+
+/// Runs all gates and then, even if some did not pass, all tests; and once these pass, some of those of
+/// users again with processes that reach the stack over TLS and by name. With `SECURED=1` in the
+/// environment all of those, and no others. Arguments choose among the tests.
 ///
 /// # Errors
 /// A gate or a test did not pass, or the run was interrupted.
@@ -41,7 +86,8 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let own = LocalDir::find(Path::new(OWN_STACK_DIRECTORY))?;
     let gates = gates::check(&local.checkout, &Gate::ALL);
     let left_before = stack::reset(&own);
-    let tests = on_a_stack(&local, "cargo", &[&cargo_test(), arguments].concat());
+    let tests =
+        programs(&local.checkout, arguments).and_then(|programs| on_a_stack(&local, programs));
     let left_behind = stack::reset(&own);
     let faults: Vec<String> = [gates, left_before, tests, left_behind]
         .into_iter()
@@ -49,6 +95,22 @@ pub fn run(arguments: &[String]) -> Result<()> {
         .collect();
     ensure!(faults.is_empty(), "{}", faults.join("\n"));
     Ok(())
+}
+
+/// What a run consists of.
+fn programs(checkout: &Path, arguments: &[String]) -> Result<Vec<Program>> {
+    let secured = || Program::new("cargo", &SYSTEM_TESTS).setting(SECURED, "1".to_owned());
+    let is_secured = std::env::var(SECURED).is_ok_and(|value| value == "1");
+    let all = Program::new("cargo", &["test", "--locked", "--workspace"]);
+    Ok(match (is_secured, arguments) {
+        (true, []) => vec![secured().with(&ALL_SECURED.map(str::to_owned))],
+        (true, arguments) => vec![secured().with(arguments)],
+        (false, []) => {
+            must_match_tests(checkout, &SOME_SECURED)?;
+            vec![all, secured().with(&SOME_SECURED.map(str::to_owned))]
+        }
+        (false, arguments) => vec![all.with(arguments)],
+    })
 }
 
 /// Reads through the cache while everything breaks, on a stack of its own: for `SOAK_SECONDS` seconds,
@@ -59,11 +121,9 @@ pub fn run(arguments: &[String]) -> Result<()> {
 pub fn soak() -> Result<()> {
     let local = LocalDir::find(Path::new(".local/soak"))?;
     let seconds = std::env::var("SOAK_SECONDS").unwrap_or_else(|_| SOAK_SECONDS.to_owned());
-    let seconds = format!("SOAK_SECONDS={seconds}");
-    let cargo = ["cargo", "test", "--quiet", "--locked", "--package", "system-tests", "--"];
-    let test = ["--nocapture", "--exact", SOAK];
-    let arguments = [&[seconds.as_str()], &cargo[..], &test].concat();
-    on_a_stack(&local, "env", &arguments.into_iter().map(str::to_owned).collect::<Vec<_>>())
+    let arguments = [&SYSTEM_TESTS[..], &["--nocapture", "--exact", SOAK]].concat();
+    let soak = Program::new("cargo", &arguments).setting("SOAK_SECONDS", seconds);
+    on_a_stack(&local, vec![soak])
 }
 
 /// Runs the benches on a stack of their own.
@@ -74,20 +134,33 @@ pub fn bench(arguments: &[String]) -> Result<()> {
     let local = LocalDir::find(Path::new(".local/bench"))?;
     let cargo = ["run", "--quiet", "--release", "--locked", "--package", "benches", "--"];
     let directory = ["--directory".to_owned(), local.path.display().to_string()];
-    on_a_stack(&local, "cargo", &[&cargo.map(str::to_owned), &directory[..], arguments].concat())
+    on_a_stack(&local, vec![Program::new("cargo", &cargo).with(&directory).with(arguments)])
 }
 
-fn cargo_test() -> Vec<String> {
-    ["test", "--locked", "--workspace"].map(str::to_owned).into()
+/// Refuses a filter that chooses no test.
+fn must_match_tests(checkout: &Path, filters: &[&str]) -> Result<()> {
+    let output = std::process::Command::new("cargo")
+        .args(SYSTEM_TESTS)
+        .arg("--list")
+        .current_dir(checkout)
+        .output()
+        .context("listing tests")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
+    let tests = String::from_utf8_lossy(&output.stdout);
+    let is_test =
+        |filter: &str| tests.lines().any(|it| it.ends_with(": test") && it.contains(filter));
+    let missing: Vec<_> = filters.iter().filter(|filter| !is_test(filter)).collect();
+    ensure!(missing.is_empty(), "no test is called {missing:?}");
+    Ok(())
 }
 
-/// Runs a program with the variables of a new stack. The stack is removed afterwards; its logs stay
-/// if the program failed.
-fn on_a_stack(local: &LocalDir, program: &str, arguments: &[String]) -> Result<()> {
+/// Runs programs, one after the other until one fails, with the variables of a new stack. The stack is
+/// removed afterwards; its logs stay if a program failed.
+fn on_a_stack(local: &LocalDir, programs: Vec<Program>) -> Result<()> {
     stack::reset(local)?;
     let result = tokio::runtime::Runtime::new()
         .context("starting the runtime")?
-        .block_on(interruptible(local, program, arguments));
+        .block_on(interruptible(local, programs));
     match &result {
         Ok(()) => stack::reset(local)?,
         Err(_) => {
@@ -98,34 +171,47 @@ fn on_a_stack(local: &LocalDir, program: &str, arguments: &[String]) -> Result<(
     result
 }
 
-/// Starts the stack and the program, in a way that a signal ends the program and not this process,
+/// Starts the stack and the programs, in a way that a signal ends the program and not this process,
 /// which has a stack to end.
-async fn interruptible(local: &LocalDir, program: &str, arguments: &[String]) -> Result<()> {
+async fn interruptible(local: &LocalDir, programs: Vec<Program>) -> Result<()> {
     let mut signals = Signals::listen()?;
     let for_stack = local.clone();
     let variables = tokio::task::spawn_blocking(move || start_stack(for_stack))
         .await
         .context("starting the stack")??;
-    let mut child = Command::new(program)
-        .args(arguments)
+    for program in programs {
+        run_to_its_end(&local.checkout, program, &variables, &mut signals).await?;
+    }
+    Ok(())
+}
+
+async fn run_to_its_end(
+    checkout: &Path,
+    program: Program,
+    stack: &[(String, String)],
+    signals: &mut Signals,
+) -> Result<()> {
+    let Program { path, arguments, variables } = program;
+    let mut child = Command::new(path)
+        .args(&arguments)
+        .envs(stack.iter().map(|(name, value)| (name, value)))
         .envs(variables)
-        .current_dir(&local.checkout)
+        .current_dir(checkout)
         // A group of its own, so that all of it can be told to end, and before the stack does.
         .process_group(0)
         .spawn()
-        .with_context(|| format!("running {program}"))?;
+        .with_context(|| format!("running {path}"))?;
     let leader = child.id().and_then(Identity::of);
     let interrupted = signals.or_end_of(&mut child).await?;
     // Interrupted, it is asked to end; and what a crashed test has started would hold on to the stack.
     if let Some(leader) = leader {
-        let name = program.to_owned();
-        tokio::task::spawn_blocking(move || group::end(&name, &leader, END_BUDGET))
+        tokio::task::spawn_blocking(move || group::end(path, &leader, END_BUDGET))
             .await
             .context("ending what the program has started")??;
     }
-    let status = child.wait().await.with_context(|| format!("waiting for {program}"))?;
-    ensure!(!interrupted, "{program} was interrupted");
-    ensure!(status.success(), "{program} {} ended with {status}", arguments.join(" "));
+    let status = child.wait().await.with_context(|| format!("waiting for {path}"))?;
+    ensure!(!interrupted, "{path} was interrupted");
+    ensure!(status.success(), "{path} {} ended with {status}", arguments.join(" "));
     Ok(())
 }
 

@@ -22,6 +22,7 @@ mod serial;
 mod spine;
 mod stack;
 mod stub_registry;
+mod tls_server;
 mod token;
 mod world;
 
@@ -39,5 +40,6 @@ pub use serial::{Alone, alone};
 pub use spine::{Caller, Spine, event_body};
 pub use stack::Stack;
 pub use stub_registry::{RegistryAnswer, StubRegistry};
+pub use tls_server::{Opening, TlsServer};
 pub use token::AccessToken;
 pub use world::World;

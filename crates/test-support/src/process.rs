@@ -34,6 +34,17 @@ impl Launch {
         self
     }
 
+    /// Sets several.
+    pub(crate) fn settings_of(mut self, settings: BTreeMap<String, String>) -> Self {
+        self.settings.extend(settings);
+        self
+    }
+
+    /// The process' name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// Leaves a variable unset.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {

@@ -63,8 +63,8 @@ impl World {
         let database = format!("{prefix_text}_{}", name.replace('-', "_"));
         let dir = fresh_dir(&database)?;
         database::create(&stack, &database).await?;
-        let owner = stack.database_url(database::OWNER, &database)?;
-        let target = Target::open(&owner, stack.brokers()?, stack.registry_url()?, &prefix)?;
+        give_rights(&stack, &prefix).await?;
+        let target = target(&stack, &prefix, &database)?;
         Target { partitions, ..target }.deploy().await?;
         let schema = read_models::database::schema(&prefix);
         let pool = database::pool(&stack, &database, &schema)?;
@@ -173,14 +173,31 @@ impl World {
         Ok(self.launch("dlq-replayer", "dlq_replayer")?.setting("USER", "an-operator"))
     }
 
+    /// The same process, but it reaches the whole stack over TLS and under its name.
+    ///
+    /// # Errors
+    /// The stack's secured addresses are not readable.
+    pub fn secured(&self, launch: Launch) -> Result<Launch> {
+        let role = launch.name().replace('-', "_");
+        Ok(launch.settings_of(self.secured_settings(&role)?))
+    }
+
+    /// What somebody of this name is told of the stack, to reach all of it over TLS.
+    ///
+    /// # Errors
+    /// The stack's secured addresses are not readable.
+    pub fn secured_settings(&self, name: &str) -> Result<BTreeMap<String, String>> {
+        self.stack.secured(name, name, &self.database)
+    }
+
     fn launch(&self, process: &'static str, role: &str) -> Result<Launch> {
-        Ok(Launch::new(process, self.dir.clone())
+        let launch = Launch::new(process, self.dir.clone())
             .setting("MILLRACE_PROFILE", "dev")
-            .setting("MILLRACE_PREFIX", &self.prefix)
-            .setting("KAFKA_BROKERS", self.stack.brokers()?)
-            .setting("SCHEMA_REGISTRY_URL", self.stack.registry_url()?)
-            .setting("REDIS_URL", self.stack.redis_url()?)
-            .setting("DATABASE_URL", self.database_url(role)?))
+            .setting("MILLRACE_PREFIX", &self.prefix);
+        if self.stack.is_to_be_secured() {
+            return self.secured(launch);
+        }
+        Ok(launch.settings_of(self.stack.plain(role, &self.database)?))
     }
 
     /// Every row that readers of `resources` see, by device.
@@ -269,6 +286,24 @@ impl World {
         }
         Ok(oracle)
     }
+}
+
+/// Lets processes that say who they are do their work here.
+async fn give_rights(stack: &Stack, prefix: &Prefix) -> Result<()> {
+    let (givers, prefix) = (stack.givers()?, prefix.clone());
+    let given = tokio::task::spawn_blocking(move || xtask::stack::rights::give(givers, &prefix));
+    given.await.context("giving rights")?
+}
+
+/// What is deployed to, reached as the processes reach it.
+fn target(stack: &Stack, prefix: &Prefix, database: &str) -> Result<Target> {
+    let mut settings = if stack.is_to_be_secured() {
+        stack.secured("deploy", database::OWNER, database)?
+    } else {
+        stack.plain(database::OWNER, database)?
+    };
+    settings.insert("MILLRACE_PREFIX".to_owned(), prefix.to_string());
+    Target::from_variables(settings)
 }
 
 /// How long files of earlier runs are kept for whoever looks into a failure.

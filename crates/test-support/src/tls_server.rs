@@ -1,0 +1,84 @@
+//! A server that goes as far as TLS, with the certificate that it is given.
+
+use std::net::TcpStream as BlockingStream;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use native_tls::{Identity, TlsAcceptor};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, spawn_blocking};
+use xtask::stack::pki::Certified;
+
+/// What comes before TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// Nothing.
+    Tls,
+    /// A client of Postgres asks for TLS and is told that it may.
+    PostgresWithTls,
+    /// A client of Postgres asks for TLS and is told that there is none.
+    PostgresWithoutTls,
+}
+
+/// A server on a free port. Dropped, it takes no more connections.
+#[derive(Debug)]
+pub struct TlsServer {
+    port: u16,
+    task: JoinHandle<()>,
+}
+
+impl TlsServer {
+    /// Listens.
+    ///
+    /// # Errors
+    /// There is no free port, or the certificate is none.
+    pub async fn start(certified: &Certified, opening: Opening) -> Result<Self> {
+        let (certificate, key) = (certified.certificate.as_bytes(), certified.key.as_bytes());
+        let identity = Identity::from_pkcs8(certificate, key).context("reading a certificate")?;
+        let acceptor = TlsAcceptor::new(identity).context("making a server of TLS")?;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("listening")?;
+        let port = listener.local_addr().context("reading the address")?.port();
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    // A client that breaks off is what is expected.
+                    let _ = serve(stream, opening, acceptor).await;
+                });
+            }
+        });
+        Ok(Self { port, task })
+    }
+
+    /// Where it listens, by the name that certificates of a local stack are made out to.
+    pub fn address(&self) -> String {
+        format!("localhost:{}", self.port)
+    }
+}
+
+impl Drop for TlsServer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn serve(mut stream: TcpStream, opening: Opening, acceptor: TlsAcceptor) -> Result<()> {
+    if opening != Opening::Tls {
+        // `SSLRequest`: a length and a number.
+        stream.read_exact(&mut [0; 8]).await?;
+        let answer = if opening == Opening::PostgresWithTls { b"S" } else { b"N" };
+        stream.write_all(answer).await?;
+    }
+    if opening != Opening::PostgresWithoutTls {
+        let stream = stream.into_std()?;
+        spawn_blocking(move || shake_hands(stream, &acceptor)).await??;
+    }
+    Ok(())
+}
+
+fn shake_hands(stream: BlockingStream, acceptor: &TlsAcceptor) -> Result<()> {
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    acceptor.accept(stream).map(drop).context("a client that does not believe us")
+}
