@@ -5,10 +5,20 @@ use std::time::Duration;
 use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::ClientLike as _;
+use fred::types::config::Server;
 use settings::table;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::config::CacheConfig;
+
+/// How long a handshake may take before it is asked whether the server speaks TLS at all: those that do
+/// would tell their logs of such a question.
+const HANDSHAKE: Duration = Duration::from_secs(2);
+
+/// How long a server that can be reached may take to say a word.
+const PLAIN_ANSWER: Duration = Duration::from_secs(1);
 
 /// Redis refuses us.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +34,9 @@ pub enum Refused {
         table::TLS_CA_PATH.name
     )]
     Tls(#[source] Error),
+    /// It speaks without TLS where we speak with it.
+    #[error("Redis speaks no TLS at this address; check {}", table::REDIS_URL.name)]
+    Plain,
 }
 
 impl CacheConfig {
@@ -34,8 +47,13 @@ impl CacheConfig {
     pub async fn probe(&self, within: Duration) -> Result<(), Refused> {
         let mut config = self.redis.clone();
         config.fail_fast = true;
+        let (is_tls, servers) = (config.uses_tls(), config.server.hosts());
         let client = Client::new(config, None, None, None);
-        match timeout(within, client.init()).await {
+        let connected = tokio::select! {
+            connected = timeout(within, client.init()) => connected,
+            () = until_known_as_plain(&servers), if is_tls => return Err(Refused::Plain),
+        };
+        match connected {
             Ok(Ok(_)) => {
                 // What matters is known; a goodbye that is lost costs nothing.
                 let _ = timeout(within, client.quit()).await;
@@ -48,5 +66,73 @@ impl CacheConfig {
             },
             Err(_) => Ok(()),
         }
+    }
+}
+
+/// Comes to an end if a server answers what is not encrypted. One that speaks no TLS may wait for the
+/// end of the line that it takes our first bytes for, and a handshake with it does not end by itself.
+async fn until_known_as_plain(servers: &[Server]) {
+    tokio::time::sleep(HANDSHAKE).await;
+    if !answers_plainly(servers).await {
+        std::future::pending().await
+    }
+}
+
+/// Whether a server answers what is not encrypted; it is told nothing but to answer.
+async fn answers_plainly(servers: &[Server]) -> bool {
+    let ask = async |server: &Server| {
+        let mut stream = TcpStream::connect((&*server.host, server.port)).await.ok()?;
+        stream.write_all(b"PING\r\n").await.ok()?;
+        stream.read_u8().await.ok()
+    };
+    for server in servers {
+        // `+` that it does, `-` that we should say first who we are.
+        if let Ok(Some(b'+' | b'-')) = timeout(PLAIN_ANSWER, ask(server)).await {
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use settings::Settings;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const WITHIN: Duration = Duration::from_secs(4);
+
+    async fn probed(listener: TcpListener, says: Option<&'static [u8]>) -> Result<(), Refused> {
+        let url = format!("rediss://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let mut open = Vec::new();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut first = [0; 6];
+                let is_line = stream.read_exact(&mut first).await.is_ok() && &first == b"PING\r\n";
+                if let Some(word) = says.filter(|_| is_line) {
+                    stream.write_all(word).await.unwrap();
+                }
+                open.push(stream);
+            }
+        });
+        let mut settings = Settings::new([(table::REDIS_URL.name.to_owned(), url)]);
+        let config = CacheConfig::from_settings(&mut settings);
+        settings.finish(config).unwrap().probe(WITHIN).await
+    }
+
+    #[tokio::test]
+    async fn a_redis_that_waits_for_the_end_of_a_line_speaks_no_tls() {
+        for word in [&b"+PONG\r\n"[..], b"-NOAUTH Authentication required.\r\n"] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let refused = probed(listener, Some(word)).await.unwrap_err();
+            assert!(matches!(refused, Refused::Plain), "{refused:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_says_nothing_at_all_may_come_back() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        probed(listener, None).await.unwrap();
     }
 }
