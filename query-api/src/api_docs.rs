@@ -7,7 +7,7 @@
 
 use std::io::Read as _;
 
-use api_description::{Answer, Described, Example, Operation, Verb};
+use api_description::{Answer, Described, Example, Header, Operation, Verb};
 use axum::extract::{Path, rejection::PathRejection};
 use axum::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
@@ -19,6 +19,8 @@ use axum::{Router, routing::get};
 use flate2::read::GzDecoder;
 use serde_json::json;
 
+use crate::description::conditional;
+
 /// What the page may do: run our scripts, ask us, and show images that stand in its style sheet.
 const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -27,6 +29,9 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
 
 /// Kept, and asked for again before it is used: another release has other files under these names.
 const KEPT: HeaderValue = HeaderValue::from_static("no-cache");
+
+/// The headers of the document.
+const HEADERS: [Header; 2] = [Header::Checksum, Header::CacheControl];
 
 /// A file that was compressed when the process was built.
 struct Asset {
@@ -44,8 +49,11 @@ pub(crate) fn described<S: Clone + Send + Sync + 'static>() -> Described<S> {
     let path = "/api/v1/openapi.json";
     let operation = Operation::new(Verb::Get, path, "describeApi", "This document")
         .tag("Description")
-        .answer(Answer::new(200, "OpenAPI 3.1.").json(json!({"type": "object"})))
-        .example(Example::new("asked", "Asked", 200));
+        .parameters([conditional()])
+        .answer(Answer::new(200, "OpenAPI 3.1.").headers(&HEADERS).json(json!({"type": "object"})))
+        .answer(Answer::new(304, "It is the one of `If-None-Match`.").headers(&HEADERS))
+        .example(Example::new("asked", "Asked", 200))
+        .example(Example::new("known", "Known already", 304).header("If-None-Match", "*"));
     Described::default().on(operation, async |headers: HeaderMap| OPENAPI.answer(&headers))
 }
 
@@ -80,7 +88,9 @@ impl Asset {
             self.plain().into_response()
         };
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.media_type));
+        if !is_known {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.media_type));
+        }
         headers.insert(CACHE_CONTROL, KEPT);
         headers.insert(ETAG, HeaderValue::from_static(self.tag));
         headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
@@ -139,6 +149,7 @@ mod tests {
             assert!(!file.plain().is_empty() && file.gzip.len() < file.plain().len());
             let known = file.answer(&asked(IF_NONE_MATCH, file.tag));
             assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
+            assert_eq!(known.headers().get(CONTENT_TYPE), None);
         }
     }
 

@@ -105,7 +105,7 @@ impl Example<'_> {
             ensure!(!response["content"][media_type].is_null(), "{media_type} is not described");
         }
         let described = response["headers"].as_object().context("no headers")?;
-        for name in ["consistency-token", "link", "retry-after", "www-authenticate"] {
+        for name in ["consistency-token", "etag", "link", "retry-after", "www-authenticate"] {
             let is_described = described.keys().any(|key| key.eq_ignore_ascii_case(name));
             ensure!(answer.header(name).is_none() || is_described, "{name} is not described");
         }

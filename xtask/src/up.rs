@@ -20,6 +20,7 @@ pub fn up(stack: &Stack) -> Result<()> {
 a first event went in and came back: {resource}
 
   front door  {url}
+  the API     {url}/api/v1/docs   (every operation, to be tried)
   all else    . {env}   (addresses, passwords, DEV_TOKEN)
 
 try, in this directory:

@@ -11,6 +11,8 @@ pub enum Header {
     CacheControl,
     /// What the cache in front of the database did.
     CacheStatus,
+    /// The checksum of a file that is shown.
+    Checksum,
     /// A token of what was written or shown.
     ConsistencyToken,
     /// The version that is shown.
@@ -31,10 +33,11 @@ pub enum Header {
 
 impl Header {
     /// Every header.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Age,
         Self::CacheControl,
         Self::CacheStatus,
+        Self::Checksum,
         Self::ConsistencyToken,
         Self::ETag,
         Self::NextPage,
@@ -52,7 +55,7 @@ impl Header {
             Self::CacheControl => "Cache-Control",
             Self::CacheStatus => "Cache-Status",
             Self::ConsistencyToken => "Consistency-Token",
-            Self::ETag => "ETag",
+            Self::Checksum | Self::ETag => "ETag",
             Self::NextPage | Self::CanonicalPath => "Link",
             Self::PreferenceApplied => "Preference-Applied",
             Self::RequestId => "X-Request-Id",
@@ -67,6 +70,7 @@ impl Header {
             Self::Age => "Age",
             Self::CacheControl => "CacheControl",
             Self::CacheStatus => "CacheStatus",
+            Self::Checksum => "Checksum",
             Self::ConsistencyToken => "ConsistencyToken",
             Self::ETag => "ETag",
             Self::NextPage => "NextPage",
@@ -86,8 +90,12 @@ impl Header {
                 "Seconds by which the view may lack what the token asked for; absent where it lacks nothing.",
                 json!({"type": "integer", "minimum": 1}),
             ),
-            Self::CacheControl => ("`private, no-cache`: keep it, and ask before using it.", text),
+            Self::CacheControl => ("`no-cache`: keep it, and ask before using it.", text),
             Self::CacheStatus => ("What the cache in front of the database did (RFC 9211).", text),
+            Self::Checksum => (
+                "The checksum of what is shown.",
+                json!({"type": "string", "pattern": "^W/\"[0-9a-f]{8}\"$"}),
+            ),
             Self::ConsistencyToken => (
                 "Send it with a later read, and that read shows no less than this answer.",
                 json!({"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}),
