@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use event_schema::registry::RegistryConfig;
+use event_schema::registry::{RegistryConfig, Reply};
 use lifecycle::{Component, Health};
 use tokio::time::sleep;
 
@@ -36,15 +36,23 @@ pub(crate) fn spawn(config: &RunnerConfig, health: &Health) {
     }
 }
 
-/// Tells of a refusal until it is over. Like any first question it is over with a registry that is away.
+/// Asks until the registry accepts us, and tells of a refusal until then. One that is away has neither
+/// refused us nor taken a refusal back.
 async fn ask_registry(registry: RegistryConfig, component: Component) {
-    let mut is_told = false;
-    while let Err(refused) = registry.probe(registry.timeout).await {
-        component.not_ready(refused.to_string());
-        if !is_told {
-            let error = &refused as &dyn Error;
-            tracing::error!(error, "the schema registry refuses the process");
-            is_told = true;
+    let mut is_refused = false;
+    loop {
+        match registry.probe(registry.timeout).await {
+            Ok(Reply::Accepted) => break,
+            Ok(Reply::Missing) if is_refused => {}
+            Ok(Reply::Missing) => component.ready(),
+            Err(refused) => {
+                component.not_ready(refused.to_string());
+                if !is_refused {
+                    let error = &refused as &dyn Error;
+                    tracing::error!(error, "the schema registry refuses the process");
+                    is_refused = true;
+                }
+            }
         }
         sleep(AGAIN).await;
     }

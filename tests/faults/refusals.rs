@@ -7,8 +7,11 @@ mod impostors;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use test_support::{Launch, RegistryAnswer, StubRegistry, World, a_report};
+use test_support::{
+    Launch, Opening, RegistryAnswer, StubRegistry, TlsServer, World, a_report, eventually,
+};
 use tokio::task::JoinSet;
+use xtask::stack::pki::{Authority, Validity};
 
 use dependency::Dependency::{self, Kafka, Postgres, Redis, Registry};
 use impostors::Impostors;
@@ -17,7 +20,11 @@ use impostors::Impostors;
 const WRONG: &str = "not-the-password-hunter2";
 
 /// Longer than a process asks at its start.
-const ASKED: Duration = Duration::from_secs(11);
+const ASKED: Duration = Duration::from_secs(12);
+
+/// What a process says that is refused.
+const ENDS: &str = "the process is refused and ends";
+const REFUSED_BY_REGISTRY: &str = "the schema registry refuses the process";
 
 /// One way to be refused.
 struct Refusal {
@@ -25,7 +32,7 @@ struct Refusal {
     launch: Launch,
     /// What is to be named.
     setting: &'static str,
-    /// How the reason is called, where there are several.
+    /// A word of the reason, which messages of another kind lack.
     reason: &'static str,
 }
 
@@ -62,11 +69,12 @@ fn refusals(
         reason,
     };
     let elsewhere = |what: &str, address: &str, reason| {
-        refusal(what, dependency.at(right.clone(), world, address), dependency.place(), reason)
+        let launch = dependency.at(right.clone(), world, address);
+        refusal(what, launch, dependency.address_setting(), reason)
     };
     let wrong_password = dependency.with_password(right.clone(), WRONG)?;
     let setting = dependency.password_setting();
-    let mut refusals = vec![refusal("a wrong password", wrong_password, setting, "refuse")];
+    let mut refusals = vec![refusal("a wrong password", wrong_password, setting, "password")];
     if let Some(without_tls) = dependency.without_tls(world, impostors)? {
         refusals.push(elsewhere("a port without TLS", &without_tls, "TLS"));
     }
@@ -82,7 +90,7 @@ async fn must_end(refusal: Refusal) -> Result<()> {
     let output = refusal.launch.run(&[]).await.with_context(|| refusal.what.clone())?;
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     ensure!(!output.status.success(), "{}: {}: {said}", refusal.what, output.status);
-    refusal.must_be_told(&said, "the process is refused and ends")
+    refusal.must_be_told(&said, ENDS)
 }
 
 /// Every way to be refused by these, some at a time.
@@ -133,7 +141,7 @@ async fn a_projector_that_the_registry_refuses_names_the_setting_and_folds_what_
         projector.not_ready(&["schema registry", refusal.setting]).await?;
         world.log()?.append([a_report("device-1")]).await?;
         world.level().await.with_context(|| refusal.what.clone())?;
-        refusal.must_be_told(&projector.log()?, "the schema registry refuses the process")?;
+        refusal.must_be_told(&projector.log()?, REFUSED_BY_REGISTRY)?;
         ensure!(projector.terminate().await?.success(), "{}: it ends badly", refusal.what);
     }
     Ok(())
@@ -150,7 +158,17 @@ async fn a_projector_is_ready_once_the_registry_refuses_it_no_more() -> Result<(
         .setting("MILLRACE_SCHEMA_REGISTRY_PASSWORD", "projector")
         .start()
         .await?;
-    projector.not_ready(&["schema registry", "MILLRACE_SCHEMA_REGISTRY_PASSWORD"]).await?;
+    let refused = ["schema registry", "MILLRACE_SCHEMA_REGISTRY_PASSWORD"];
+    projector.not_ready(&refused).await?;
+    // One that cannot answer takes nothing back.
+    stub.set(RegistryAnswer::Status(503));
+    let before = stub.asked();
+    eventually("it has asked twice more", async || {
+        ensure!(stub.asked() > before + 1, "it asked {} times", stub.asked() - before);
+        Ok(())
+    })
+    .await?;
+    projector.not_ready(&refused).await?;
     stub.set(RegistryAnswer::Status(200));
     projector.ready().await
 }
@@ -158,24 +176,39 @@ async fn a_projector_is_ready_once_the_registry_refuses_it_no_more() -> Result<(
 #[tokio::test]
 async fn what_is_away_ends_no_process() -> Result<()> {
     let world = World::start("away").await?;
+    let certified = Authority::new()?.certify(&["localhost"], Validity::Current)?;
+    let hanging_up = TlsServer::start(&certified, Opening::HangUp).await?;
+    let postgres_hanging_up = TlsServer::start(&certified, Opening::PostgresHangUp).await?;
+    let nobody = "localhost:1".to_owned();
+    // Where everything is, and where Postgres is.
+    let ways = [
+        (nobody.clone(), nobody),
+        (hanging_up.address(), hanging_up.address()),
+        (hanging_up.address(), postgres_hanging_up.address()),
+    ];
     let mut running = Vec::new();
-    for launch in [world.command_api()?, world.query_api()?, world.projector()?] {
-        let mut launch = world.secured(launch)?;
-        for dependency in [Kafka, Registry, Postgres, Redis] {
-            launch = dependency.at(launch, &world, "localhost:1");
-        }
-        running.push(launch.start().await?);
+    for (everything, database) in ways {
+        let away = |launch: Launch| {
+            let mut launch = world.secured(launch)?;
+            for dependency in [Kafka, Registry, Redis] {
+                launch = dependency.at(launch, &world, &everything);
+            }
+            anyhow::Ok(Postgres.at(launch, &world, &database))
+        };
+        let command_api = away(world.command_api()?)?;
+        let query_api = away(world.query_api()?)?;
+        let projector = away(world.projector()?)?;
+        let (command_api, query_api, projector) =
+            tokio::try_join!(command_api.start(), query_api.start(), projector.start())?;
+        running.extend([command_api, query_api, projector]);
     }
     // Nobody may end in the time in which whoever is refused does.
-    let ends = async {
-        for process in &mut running {
-            process.ended().await?;
-        }
-        anyhow::Ok(())
-    };
-    ensure!(tokio::time::timeout(ASKED, ends).await.is_err(), "a process has ended");
-    for process in &mut running {
-        let live = process.get("/health/live").await?;
+    tokio::time::sleep(ASKED).await;
+    for process in &running {
+        let said = process.log()?;
+        let is_refused = said.contains(ENDS) || said.contains(REFUSED_BY_REGISTRY);
+        ensure!(!is_refused, "what is away is said to refuse: {said}");
+        let live = process.get("/health/live").await.context(said)?;
         ensure!(live.status == 200, "it answers {live}");
     }
     Ok(())

@@ -18,7 +18,7 @@ use schema_registry_converter::schema_registry_common::{RawError, RegisteredSche
 use settings::{Authorities, Settings, table};
 use tokio::time::Instant;
 
-pub use probe::Refused;
+pub use probe::{Refused, Reply};
 
 /// How long a definite "no such id" holds.
 const UNKNOWN_HOLDS: Duration = Duration::from_secs(30);

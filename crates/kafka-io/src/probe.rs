@@ -22,6 +22,10 @@ const DRAIN: Duration = Duration::from_millis(20);
 /// What the client says of a certificate that is not believed.
 const UNBELIEVED: &str = "certificate verify failed";
 
+/// What the client says of connections that ended while names or certificates were exchanged, under the
+/// codes of refusals: what it found itself instead of an answer.
+const BROKE_OFF: [&str; 2] = ["failed: Local: ", "SSL transport error"];
+
 /// How long other brokers are given once one has refused us.
 const OTHERS: Duration = Duration::from_secs(1);
 
@@ -96,6 +100,9 @@ impl ClientContext for Listening {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        if BROKE_OFF.iter().any(|text| reason.contains(text)) {
+            return;
+        }
         let found = match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::Authentication) => Refused::Credentials,
             Some(RDKafkaErrorCode::SSL) => Refused::Tls { reason: reason.to_owned() },
@@ -139,6 +146,27 @@ mod tests {
         let kafka = KafkaConfig { security, ..KafkaConfig::plaintext(brokers, "test") };
         let refused = probe(&kafka, Duration::from_secs(10)).await.unwrap_err();
         assert!(matches!(refused, Refused::Tls { .. }), "{refused}");
+    }
+
+    #[test]
+    fn a_connection_that_ends_is_no_refusal() {
+        let refused = Arc::new(Mutex::new(None));
+        let context = Listening { refused: Arc::clone(&refused) };
+        let error = |code| KafkaError::Global(code);
+        for (code, reason) in [
+            (
+                RDKafkaErrorCode::Authentication,
+                "SASL SCRAM-SHA-512 mechanism handshake failed: Local: Broker transport failure: broker's supported mechanisms: (n/a)",
+            ),
+            (RDKafkaErrorCode::SSL, "SSL transport error: Connection timed out"),
+        ] {
+            context.error(error(code), reason);
+            assert_eq!(*refused.lock(), None, "{reason}");
+        }
+        let wrong = "SASL authentication error: Authentication failed during authentication due to \
+                     invalid credentials with SASL mechanism SCRAM-SHA-512";
+        context.error(error(RDKafkaErrorCode::Authentication), wrong);
+        assert_eq!(*refused.lock(), Some(Refused::Credentials));
     }
 
     #[tokio::test]

@@ -6,16 +6,12 @@ use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::ClientLike as _;
 use fred::types::config::Server;
-use settings::table;
+use settings::{broke_off, table};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::config::CacheConfig;
-
-/// How long a handshake may take before it is asked whether the server speaks TLS at all: those that do
-/// would tell their logs of such a question.
-const HANDSHAKE: Duration = Duration::from_secs(2);
 
 /// How long a server that can be reached may take to say a word.
 const PLAIN_ANSWER: Duration = Duration::from_secs(1);
@@ -49,32 +45,29 @@ impl CacheConfig {
         config.fail_fast = true;
         let (is_tls, servers) = (config.uses_tls(), config.server.hosts());
         let client = Client::new(config, None, None, None);
-        let connected = tokio::select! {
-            connected = timeout(within, client.init()) => connected,
-            () = until_known_as_plain(&servers), if is_tls => return Err(Refused::Plain),
-        };
-        match connected {
+        let found = match timeout(within, client.init()).await {
             Ok(Ok(_)) => {
                 // What matters is known; a goodbye that is lost costs nothing.
                 let _ = timeout(within, client.quit()).await;
-                Ok(())
+                return Ok(());
             }
-            Ok(Err(error)) => match error.kind() {
-                ErrorKind::Auth => Err(Refused::Credentials(error)),
-                ErrorKind::Tls => Err(Refused::Tls(error)),
-                _ => Ok(()),
-            },
-            Err(_) => Ok(()),
+            Ok(Err(error)) => judge(error),
+            Err(_) => None,
+        };
+        match found {
+            Some(refused) => Err(refused),
+            // One that speaks no TLS may wait for the end of the line that it takes our first bytes for.
+            None if is_tls && answers_plainly(&servers).await => Err(Refused::Plain),
+            None => Ok(()),
         }
     }
 }
 
-/// Comes to an end if a server answers what is not encrypted. One that speaks no TLS may wait for the
-/// end of the line that it takes our first bytes for, and a handshake with it does not end by itself.
-async fn until_known_as_plain(servers: &[Server]) {
-    tokio::time::sleep(HANDSHAKE).await;
-    if !answers_plainly(servers).await {
-        std::future::pending().await
+fn judge(error: Error) -> Option<Refused> {
+    match error.kind() {
+        ErrorKind::Auth => Some(Refused::Credentials(error)),
+        ErrorKind::Tls if !broke_off(error.details()) => Some(Refused::Tls(error)),
+        _ => None,
     }
 }
 
@@ -101,7 +94,7 @@ mod tests {
 
     use super::*;
 
-    const WITHIN: Duration = Duration::from_secs(4);
+    const WITHIN: Duration = Duration::from_millis(500);
 
     async fn probed(listener: TcpListener, says: Option<&'static [u8]>) -> Result<(), Refused> {
         let url = format!("rediss://{}", listener.local_addr().unwrap());

@@ -10,12 +10,14 @@ mod authorities;
 mod markdown;
 mod prefix;
 mod reader;
+mod tls;
 mod token_secret;
 mod url;
 
 pub use authorities::Authorities;
 pub use prefix::Prefix;
 pub use reader::{Effective, Settings, SettingsError};
+pub use tls::broke_off;
 pub use token_secret::TokenSecret;
 pub use url::without_userinfo;
 

@@ -87,11 +87,11 @@ impl Launch {
     /// Runs it with arguments to its end.
     ///
     /// # Errors
-    /// It is not built, or does not end within 10 seconds.
+    /// It is not built, or does not end within 20 seconds.
     pub async fn run(&self, arguments: &[&str]) -> Result<Output> {
         let mut command = tokio::process::Command::from(self.command(arguments)?);
         command.stdin(Stdio::null()).kill_on_drop(true);
-        tokio::time::timeout(Duration::from_secs(10), command.output())
+        tokio::time::timeout(Duration::from_secs(20), command.output())
             .await
             .with_context(|| format!("{} {arguments:?} does not end", self.name))?
             .with_context(|| format!("running {}", self.name))

@@ -1,4 +1,4 @@
-//! A server that goes as far as TLS, with the certificate that it is given.
+//! A server that goes as far as TLS, with the certificate that it is given, or hangs up before.
 
 use std::net::TcpStream as BlockingStream;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, spawn_blocking};
 use xtask::stack::pki::Certified;
 
-/// What comes before TLS.
+/// What comes before TLS, or instead of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opening {
     /// Nothing.
@@ -19,6 +19,10 @@ pub enum Opening {
     PostgresWithTls,
     /// A client of Postgres asks for TLS and is told that there is none.
     PostgresWithoutTls,
+    /// It hangs up on whoever comes, as one that starts or ends.
+    HangUp,
+    /// A client of Postgres asks for TLS, is told that it may, and is hung up on.
+    PostgresHangUp,
 }
 
 /// A server on a free port. Dropped, it takes no more connections.
@@ -64,13 +68,17 @@ impl Drop for TlsServer {
 }
 
 async fn serve(mut stream: TcpStream, opening: Opening, acceptor: TlsAcceptor) -> Result<()> {
-    if opening != Opening::Tls {
+    let answer = match opening {
+        Opening::Tls | Opening::HangUp => None,
+        Opening::PostgresWithTls | Opening::PostgresHangUp => Some(b'S'),
+        Opening::PostgresWithoutTls => Some(b'N'),
+    };
+    if let Some(answer) = answer {
         // `SSLRequest`: a length and a number.
         stream.read_exact(&mut [0; 8]).await?;
-        let answer = if opening == Opening::PostgresWithTls { b"S" } else { b"N" };
-        stream.write_all(answer).await?;
+        stream.write_u8(answer).await?;
     }
-    if opening != Opening::PostgresWithoutTls {
+    if matches!(opening, Opening::Tls | Opening::PostgresWithTls) {
         let stream = stream.into_std()?;
         spawn_blocking(move || shake_hands(stream, &acceptor)).await??;
     }

@@ -25,7 +25,7 @@ impl Dependency {
     }
 
     /// The setting that says where it is.
-    pub(super) fn place(self) -> &'static str {
+    pub(super) fn address_setting(self) -> &'static str {
         match self {
             Self::Kafka => "KAFKA_BROKERS",
             Self::Registry => "SCHEMA_REGISTRY_URL",
@@ -46,7 +46,7 @@ impl Dependency {
             }
             Self::Redis => format!("rediss://{name}:{name}@{address}"),
         };
-        launch.setting(self.place(), place)
+        launch.setting(self.address_setting(), place)
     }
 
     /// The same process with this password here.
@@ -68,7 +68,7 @@ impl Dependency {
         match self {
             Self::Kafka => "MILLRACE_KAFKA_SASL_PASSWORD",
             Self::Registry => "MILLRACE_SCHEMA_REGISTRY_PASSWORD",
-            Self::Postgres | Self::Redis => self.place(),
+            Self::Postgres | Self::Redis => self.address_setting(),
         }
     }
 

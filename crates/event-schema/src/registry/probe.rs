@@ -5,9 +5,18 @@ use std::io;
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use settings::table;
+use settings::{broke_off, table};
 
 use super::RegistryConfig;
+
+/// What a registry that does not refuse us says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reply {
+    /// It knows us.
+    Accepted,
+    /// Nothing, or that it cannot say: nothing is known of whether it refuses us.
+    Missing,
+}
 
 /// The registry refuses us.
 #[derive(Debug, thiserror::Error)]
@@ -39,28 +48,32 @@ impl RegistryConfig {
     ///
     /// # Errors
     /// It refuses us for a reason that waiting does not mend.
-    pub async fn probe(&self, within: Duration) -> Result<(), Refused> {
+    pub async fn probe(&self, within: Duration) -> Result<Reply, Refused> {
         // Settings that the client does not take are told by the client that does the work.
         let Ok(client) = self.client().and_then(|client| client.no_proxy().build()) else {
-            return Ok(());
+            return Ok(Reply::Missing);
         };
         let request = client.get(format!("{}/schemas/types", self.url)).timeout(within);
         match self.authorized(request).send().await.map(|answer| answer.status()) {
             // Not 403: rights may be given to a name while we wait.
             Ok(StatusCode::UNAUTHORIZED) => Err(Refused::Credentials),
             Err(error) if is_tls(&error) => Err(Refused::Tls(error.without_url())),
-            Ok(_) | Err(_) => Ok(()),
+            Ok(status) if status.is_server_error() => Ok(Reply::Missing),
+            Ok(_) => Ok(Reply::Accepted),
+            Err(_) => Ok(Reply::Missing),
         }
     }
 }
 
-/// Whether the cause of an error is TLS, which stands somewhere inside it.
+/// Whether the cause of an error is TLS, which stands somewhere inside it, and not a connection that
+/// ended.
 fn is_tls(error: &reqwest::Error) -> bool {
     let mut cause = error.source();
     while let Some(error) = cause {
         let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if error.is::<native_tls::Error>() || inner.is_some_and(|it| it.is::<native_tls::Error>()) {
-            return true;
+        let inner = inner.and_then(|inner| inner.downcast_ref::<native_tls::Error>());
+        if let Some(tls) = error.downcast_ref::<native_tls::Error>().or(inner) {
+            return !broke_off(&format!("{tls} {tls:?}"));
         }
         cause = error.source();
     }
@@ -109,7 +122,8 @@ mod tests {
         let told = format!("{refused} {refused:?}");
         assert!(told.contains("MILLRACE_SCHEMA_REGISTRY_PASSWORD"), "{told}");
         assert!(!told.contains("hunter3"), "{told}");
-        assert!(as_ann(registry_of(ANN).await, "hunter2").probe(WITHIN).await.is_ok());
+        let accepted = as_ann(registry_of(ANN).await, "hunter2").probe(WITHIN).await.unwrap();
+        assert_eq!(accepted, Reply::Accepted);
     }
 
     #[tokio::test]
@@ -131,7 +145,8 @@ mod tests {
     #[tokio::test]
     async fn a_registry_that_is_away_is_no_refusal() {
         for url in ["http://127.0.0.1:1", "https://127.0.0.1:1"] {
-            assert!(RegistryConfig::open(url).probe(WITHIN).await.is_ok());
+            let reply = RegistryConfig::open(url).probe(WITHIN).await.unwrap();
+            assert_eq!(reply, Reply::Missing);
         }
     }
 }

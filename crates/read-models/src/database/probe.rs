@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use settings::table;
+use settings::{broke_off, table};
 use sqlx::{Connection as _, Error, PgConnection};
 use tokio::time::timeout;
 
@@ -48,6 +48,7 @@ fn judge(error: Error) -> Option<Refused> {
         error.as_database_error().and_then(|error| error.code()?.get(..2).map(|c| c == "28"))
     };
     match error {
+        Error::Tls(ref cause) if broke_off(&format!("{cause} {cause:?}")) => None,
         Error::Tls(_) => Some(Refused::Tls(error)),
         error if is_authorization(&error) == Some(true) => Some(Refused::Credentials(error)),
         _ => None,
