@@ -170,7 +170,7 @@ impl<L: Log> Shared<L> {
     async fn append(&self, new: NewEvent, asked: Asked<'_>) -> Result<Response, Problem> {
         let deployed = self.deployed()?;
         let sending = trace::send(&deployed.topic, 1);
-        let queued = self.queue(deployed, &new, Place::Body, asked, trace::parent(&sending));
+        let queued = self.queue(deployed, &new, Place::Body, asked, &sending);
         let queued = queued.map_err(|why| self.not_queued(new.reference(Place::Body), why))?;
         // Not kept while the log is waited for: the record has left.
         drop(new);

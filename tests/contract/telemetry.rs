@@ -3,7 +3,7 @@
 pub(crate) mod dashboards;
 mod logs;
 mod receiver;
-mod sink;
+pub(crate) mod sink;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -37,8 +37,8 @@ async fn traced_spine(world: &World, sink: &Sink) -> Result<Spine> {
 }
 
 /// A report under the client's trace, and the read that waits for it, under the same.
-async fn travel(spine: &Spine) -> Result<(Answer, Answer)> {
-    let parent = format!("00-{TRACE}-{CLIENT}-00");
+async fn travel(spine: &Spine, flags: &str) -> Result<(Answer, Answer)> {
+    let parent = format!("00-{TRACE}-{CLIENT}-{flags}");
     let body = event_body("device-1", r#"{"a":1}"#);
     let post = spine.caller.post(body)?.header("traceparent", &parent);
     let written = spine.caller.send(post).await?;
@@ -55,7 +55,7 @@ async fn travel(spine: &Spine) -> Result<(Answer, Answer)> {
 async fn a_span_of_each_process_arrives_within_ten_seconds_of_its_start() -> Result<()> {
     let (world, sink) = (World::start("spans").await?, Sink::start(Conduct::Take).await?);
     let spine = traced_spine(&world, &sink).await?;
-    travel(&spine).await?;
+    travel(&spine, "00").await?;
     for service in ["command-api", "projector", "query-api"] {
         eventually_within(PROMPT, &format!("a span of {service} arrives"), async || {
             ensure!(sink.spans().iter().any(|span| span.service == service), "{:?}", sink.spans());
@@ -70,7 +70,7 @@ async fn a_span_of_each_process_arrives_within_ten_seconds_of_its_start() -> Res
 async fn one_trace_leads_from_the_post_to_the_visible_row_and_the_read_of_it() -> Result<()> {
     let (world, sink) = (World::start("one_trace").await?, Sink::start(Conduct::Take).await?);
     let spine = traced_spine(&world, &sink).await?;
-    let (written, _) = travel(&spine).await?;
+    let (written, _) = travel(&spine, "00").await?;
     let topic = world.log()?.topic().to_owned();
 
     let whole = eventually_within(PROMPT, "the way of the event is known", async || {
@@ -171,6 +171,35 @@ async fn an_array_is_one_step_that_all_of_its_records_carry_on() -> Result<()> {
 }
 
 #[tokio::test]
+async fn an_event_s_own_trace_is_linked_to_by_the_step_that_appends_it() -> Result<()> {
+    let (world, sink) = (World::start("trace_lineage").await?, Sink::start(Conduct::Take).await?);
+    let spine = traced_spine(&world, &sink).await?;
+    let attributes = [
+        ("ce-specversion", "1.0"),
+        ("ce-id", "1"),
+        ("ce-source", "/gateway"),
+        ("ce-type", "reading"),
+        ("ce-subject", "device-1"),
+        ("ce-traceparent", &format!("00-{TRACE}-{CLIENT}-01")),
+    ];
+    let post = spine.caller.post("{}")?;
+    let post = attributes.into_iter().fold(post, |post, (name, value)| post.header(name, value));
+    let written = spine.caller.send(post).await?;
+    ensure!(written.status == 202, "it answers {written}");
+    world.level().await?;
+    let topic = world.log()?.topic().to_owned();
+    let (send, process) = eventually_within(PROMPT, "its way is traced", async || {
+        let the = |name: String| sink.the(&name, |span| span.name == name);
+        Ok((the(format!("send {topic}"))?, the(format!("process {topic}"))?))
+    })
+    .await?;
+    ensure!(send.links == [(TRACE.to_owned(), CLIENT.to_owned())], "{send:?}");
+    ensure!(send.trace != TRACE, "a gateway's trace is none of the request's: {send:?}");
+    ensure!((&process.trace, &process.parent) == (&send.trace, &send.span), "{process:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_batch_in_which_many_traces_meet_links_to_each_and_is_part_of_none() -> Result<()> {
     const EVENTS: usize = 40;
     let (world, sink) = (World::start("trace_links").await?, Sink::start(Conduct::Take).await?);
@@ -210,7 +239,8 @@ async fn a_batch_in_which_many_traces_meet_links_to_each_and_is_part_of_none() -
 async fn where_nothing_is_traced_records_carry_the_request_s_own_trace() -> Result<()> {
     let world = World::start("untraced").await?;
     let spine = Spine::start(&world).await?;
-    travel(&spine).await?;
+    // A stranger's wish to be recorded is nothing that the log should keep.
+    travel(&spine, "01").await?;
     let records = world.log()?.read().await?;
     let header = records[0].headers.iter().find(|(name, _)| name == "traceparent");
     let header = header.and_then(|(_, value)| value.clone()).context("no traceparent")?;

@@ -12,6 +12,7 @@ use kafka_io::producer::{Delivered, LostOutcome, Refusal, SendError};
 use lifecycle::http::{RequestContext, TRACE_PARENT, TraceParent};
 use problem_details::{FieldError, Problem, ProblemType};
 use telemetry::trace;
+use tracing::Span;
 use uuid::Uuid;
 
 use super::cloud_event::Lineage;
@@ -111,16 +112,18 @@ impl NewEvent {
         EventRef { request_id: self.event.request_id, named: self.named, place }
     }
 
-    /// The trace that its record carries on: the request's, or where the request has none of its
-    /// own, the event's.
-    fn trace(&self, asked: Asked<'_>, sending: Option<TraceParent>) -> TraceParent {
+    /// The trace that its record carries on: that of `sending` where it is recorded, with a link to the
+    /// event's own. Else the request's, or where the request has none of its own, the event's; whether
+    /// its steps are recorded is for us to say, and not for strangers.
+    fn trace(&self, asked: Asked<'_>, sending: &Span) -> TraceParent {
         let own = self.lineage.trace.filter(|_| !asked.headers.contains_key(TRACE_PARENT));
-        // Where requests are traced, the wish of a stranger to be recorded is not passed on.
-        let own = own.map(|own| match trace::is_on() {
-            true => TraceParent { is_sampled: sending.is_some(), ..own },
-            false => own,
-        });
-        own.or(sending).unwrap_or(asked.context.trace)
+        if let Some(sending_trace) = trace::parent(sending) {
+            if let Some(own) = own {
+                trace::link(sending, &own);
+            }
+            return sending_trace;
+        }
+        TraceParent { is_sampled: false, ..own.unwrap_or(asked.context.trace) }
     }
 }
 
@@ -145,7 +148,7 @@ impl<L: Log> Shared<L> {
         new: &NewEvent,
         place: Place,
         asked: Asked<'_>,
-        sending: Option<TraceParent>,
+        sending: &Span,
     ) -> Result<
         Queued<impl Future<Output = Result<Delivered, LostOutcome>> + Send + use<L>>,
         NotQueued,

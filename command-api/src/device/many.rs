@@ -6,7 +6,8 @@ use axum::response::Response;
 use consistency_token::Token;
 use kafka_io::producer::{Delivered, LostOutcome};
 use problem_details::Problem;
-use telemetry::{TraceParent, trace};
+use telemetry::trace;
+use tracing::Span;
 
 use super::Shared;
 use super::answer::{ItemResult, several, token};
@@ -25,7 +26,7 @@ impl<L: Log> Shared<L> {
     ) -> Result<Response, Problem> {
         let deployed = self.deployed()?;
         let sending = trace::send(&deployed.topic, many.len());
-        let queued = self.queue_all(deployed, many, asked, trace::parent(&sending));
+        let queued = self.queue_all(deployed, many, asked, &sending);
         let mut results = Vec::with_capacity(queued.len());
         let mut delivered = Vec::with_capacity(queued.len());
         for queued in queued {
@@ -57,7 +58,7 @@ impl<L: Log> Shared<L> {
         deployed: &Deployed,
         many: Many,
         asked: Asked<'_>,
-        sending: Option<TraceParent>,
+        sending: &Span,
     ) -> Vec<
         Result<
             Queued<impl Future<Output = Result<Delivered, LostOutcome>> + Send + use<L>>,

@@ -184,7 +184,7 @@ table! {
         "how long the receiver of traces may take for a batch of spans, which is lost then");
     /// Share of traces.
     TRACE_PER_MILLE = number("MILLRACE_TRACE_PER_MILLE", "10", 0, 1_000,
-        "traces of a thousand that are recorded, chosen by their id: the same in every process");
+        "traces of a thousand that are recorded, chosen by their id and MILLRACE_TOKEN_SECRET: the same in every process");
     /// Trust in callers' wishes.
     TRACE_CALLERS = one_of("MILLRACE_TRACE_CALLERS", "ignore", &["ignore", "follow"],
         "whether a request whose caller records its trace is recorded too: `follow` only where all callers are one's own");

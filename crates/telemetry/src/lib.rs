@@ -1,4 +1,5 @@
-//! Logs, metrics and [traces](trace): one struct per occurrence, whose log line and metric leave from one place.
+//! Logs, metrics and [traces](trace): one struct per occurrence, whose log line and metric leave from
+//! one place.
 //!
 //! A slice writes an event struct in its own crate; its `emit` writes the log line through
 //! `tracing` and counts through [`Metric`], so that the two cannot drift apart:

@@ -34,7 +34,7 @@ use sampling::Sampling;
 pub use config::TraceConfig;
 pub use parent::TraceParent;
 pub(crate) use span::TARGET;
-pub use span::{Step, answered, failed, ids, parent, process, request, send, step};
+pub use span::{Step, answered, failed, ids, link, parent, process, request, send, step};
 
 /// Spans that go together at most.
 const BATCH: usize = 512;

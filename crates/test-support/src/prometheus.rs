@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::{Client, eventually, eventually_within};
 
-/// A `prometheus` on a free port that scrapes and applies rules every second, and keeps what it scrapes in a directory of its own. Dropped, it is
-/// killed and the directory removed.
+/// A `prometheus` on a free port that scrapes and applies rules every second, and keeps what it scrapes
+/// in a directory of its own. Dropped, it is killed and the directory removed.
 #[derive(Debug)]
 pub struct Prometheus {
     dir: PathBuf,
@@ -60,7 +60,7 @@ impl Prometheus {
     /// # Errors
     /// It does not hear of it.
     pub async fn scrape(&self, targets: &[(&str, SocketAddr)]) -> Result<()> {
-        let group = |(job, address): &(&str, SocketAddr)| json!({ "targets": [address.to_string()], "labels": { "job": job } });
+        let group = |(job, address): &(&str, SocketAddr)| json!({"targets": [address.to_string()], "labels": {"job": job}});
         let groups: Vec<Value> = targets.iter().map(group).collect();
         // Beside its place and moved there whole: it may be read at any time.
         let (new, place) = (self.dir.join("targets.new"), self.dir.join("targets.json"));

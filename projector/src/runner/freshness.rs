@@ -1,6 +1,6 @@
 //! How soon after their log time events become visible.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use domain::Timestamp;
 use metrics::Counter;
@@ -29,6 +29,12 @@ impl Freshness {
             counter.increment(count);
         }
     }
+}
+
+/// How long ago a record was appended.
+pub(super) fn age_of(log_time: Timestamp) -> Duration {
+    let micros = now().micros().saturating_sub(log_time.micros());
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
 fn now() -> Timestamp {

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 /// What a receiver does with what it is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Conduct {
+pub(crate) enum Conduct {
     Take,
     /// Never answers.
     Hang,
@@ -24,23 +24,23 @@ pub(super) enum Conduct {
 
 /// A span as it was handed over.
 #[derive(Debug, Clone)]
-pub(super) struct Seen {
-    pub(super) service: String,
-    pub(super) name: String,
-    pub(super) kind: SpanKind,
+pub(crate) struct Seen {
+    pub(crate) service: String,
+    pub(crate) name: String,
+    pub(crate) kind: SpanKind,
     /// Of the trace, the span and its parent, in hexadecimal; the parent is empty where there is none.
-    pub(super) trace: String,
-    pub(super) span: String,
-    pub(super) parent: String,
+    pub(crate) trace: String,
+    pub(crate) span: String,
+    pub(crate) parent: String,
     /// Traces and spans that it links to.
-    pub(super) links: Vec<(String, String)>,
-    pub(super) attributes: BTreeMap<String, String>,
+    pub(crate) links: Vec<(String, String)>,
+    pub(crate) attributes: BTreeMap<String, String>,
 }
 
 type Spans = Arc<Mutex<Vec<Seen>>>;
 
 /// A receiver of traces. Dropped, it is gone.
-pub(super) struct Sink {
+pub(crate) struct Sink {
     address: SocketAddr,
     spans: Spans,
     conduct: watch::Sender<Conduct>,
@@ -48,7 +48,7 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    pub(super) async fn start(conduct: Conduct) -> Result<Self> {
+    pub(crate) async fn start(conduct: Conduct) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("listening for traces")?;
         let address = listener.local_addr().context("asking where the receiver listens")?;
         let (conduct, told) = watch::channel(conduct);
@@ -57,21 +57,21 @@ impl Sink {
         Ok(Self { address, spans, conduct, task })
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    pub(super) fn set(&self, conduct: Conduct) {
+    pub(crate) fn set(&self, conduct: Conduct) {
         self.conduct.send_replace(conduct);
     }
 
     /// Everything that was handed over so far.
-    pub(super) fn spans(&self) -> Vec<Seen> {
+    pub(crate) fn spans(&self) -> Vec<Seen> {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The one span for which this holds.
-    pub(super) fn the(&self, what: &str, is_meant: impl Fn(&Seen) -> bool) -> Result<Seen> {
+    pub(crate) fn the(&self, what: &str, is_meant: impl Fn(&Seen) -> bool) -> Result<Seen> {
         let spans = self.spans();
         let mut found = spans.iter().filter(|span| is_meant(span));
         match (found.next(), found.next()) {

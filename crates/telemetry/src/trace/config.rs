@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
 use settings::{Settings, table};
 
 /// Where traces go and which are recorded.
@@ -17,6 +18,8 @@ pub struct TraceConfig {
     pub(super) timeout: Duration,
     /// The share that is recorded, from 0 to 1.
     pub(super) ratio: f64,
+    /// By what the share is chosen, so that nobody outside may choose: all that answer requests have it.
+    pub(super) secret: String,
     /// Whether a caller's wish to record counts.
     pub(super) follows_callers: bool,
     /// Ended spans that may wait.
@@ -38,12 +41,13 @@ impl TraceConfig {
         let follows_callers = settings.text(&table::TRACE_CALLERS) == "follow";
         let queue = settings.size(&table::TRACE_QUEUE);
         let ratio = per_mille as f64 / 1000.0;
+        let secret = settings.optional_text(&table::TOKEN_SECRET).unwrap_or_default();
         let endpoint = traces_of(&endpoint?);
         if endpoint.parse::<http::Uri>().is_err() {
             let name = table::OTLP_ENDPOINT.name;
             settings.fault(format!("{name} must be an address such as http://127.0.0.1:4318"));
         }
-        Some(Self { endpoint, headers, timeout, ratio, follows_callers, queue })
+        Some(Self { endpoint, headers, timeout, ratio, secret, follows_callers, queue })
     }
 }
 
@@ -60,8 +64,9 @@ fn headers_of(text: &str) -> Option<HashMap<String, String>> {
         .map(|pair| {
             let (name, value) = pair.split_once('=')?;
             let (name, value) = (name.trim(), value.trim());
-            let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic());
-            is_name.then(|| (name.to_owned(), value.to_owned()))
+            let is_header =
+                HeaderName::try_from(name).is_ok() && HeaderValue::try_from(value).is_ok();
+            is_header.then(|| (name.to_owned(), value.to_owned()))
         })
         .collect()
 }
@@ -114,9 +119,11 @@ mod tests {
 
     #[test]
     fn what_is_no_header_or_address_is_named() {
-        let faults = read(&[("MILLRACE_OTLP_HEADERS", "secret")]).unwrap_err();
-        assert!(faults.len() == 1 && faults[0].starts_with("MILLRACE_OTLP_HEADERS"), "{faults:?}");
-        assert!(!faults[0].contains("secret"));
+        for text in ["secret", "authorization:secret=a", "a=sec\u{1}ret"] {
+            let faults = read(&[("MILLRACE_OTLP_HEADERS", text)]).unwrap_err();
+            let is_named = faults[0].starts_with("MILLRACE_OTLP_HEADERS");
+            assert!(faults.len() == 1 && is_named && !faults[0].contains("secret"), "{faults:?}");
+        }
         let faults = read(&[("MILLRACE_OTLP_ENDPOINT", "http://a b")]).unwrap_err();
         assert!(faults.len() == 1 && faults[0].starts_with("MILLRACE_OTLP_ENDPOINT"), "{faults:?}");
     }

@@ -1,6 +1,8 @@
 //! The spans that there are: names and attributes of OpenTelemetry's conventions, of HTTP as they are
 //! stable, of messaging as they were in version 1.44.
 
+use std::time::Duration;
+
 use opentelemetry::Context;
 use opentelemetry::trace::{
     SpanContext, SpanId, Status, TraceContextExt as _, TraceFlags, TraceId, TraceState,
@@ -12,6 +14,9 @@ use super::{TraceParent, is_on};
 
 /// By this spans of traces are told from those that log lines stand in.
 pub(crate) const TARGET: &str = "millrace::trace";
+
+/// After so long whoever appended a record waits for nothing any more.
+const OVER: Duration = Duration::from_secs(60);
 
 /// Records that a span links to, at most.
 pub(super) const MAX_LINKS: u32 = 64;
@@ -91,12 +96,13 @@ pub fn send(topic: &str, records: usize) -> Span {
 }
 
 /// Records of a topic are folded into a projection, in one transaction; recorded if one of them is. It
-/// links to what appended them. Where all are of one trace it is part of that; where many meet, it is
-/// a trace of its own.
+/// links to what appended them. Where all are of one trace it is part of that, unless that is over
+/// because the oldest record is of `age`; where many meet, it is a trace of its own.
 pub fn process<'a>(
     projection: &'static str,
     topic: &str,
     records: usize,
+    age: Duration,
     origins: impl Iterator<Item = &'a TraceParent>,
 ) -> Span {
     if !is_on() {
@@ -117,11 +123,11 @@ pub fn process<'a>(
         messaging.operation.name = "process",
         messaging.operation.r#type = "process",
         messaging.destination.name = topic,
-        messaging.consumer.group.name = projection,
+        millrace.projection = projection,
         messaging.batch.message_count = i64::try_from(records).unwrap_or(i64::MAX),
         otel.status_code = field::Empty,
     );
-    if let Some(origin) = origins.parent_of(records) {
+    if let Some(origin) = origins.parent_of(records, age) {
         begin_under(&span, origin);
     }
     for origin in &origins.links {
@@ -153,10 +159,18 @@ impl Origins {
         found
     }
 
-    /// What the whole batch of so many records is part of.
-    fn parent_of(&self, records: usize) -> Option<&TraceParent> {
+    /// What the whole batch of so many records is part of. A log that is folded again is part of nothing:
+    /// traces would last for as long as the log.
+    fn parent_of(&self, records: usize, age: Duration) -> Option<&TraceParent> {
         let is_one = !self.are_of_many_traces && self.records == records;
-        self.links.first().filter(|_| is_one)
+        self.links.first().filter(|_| is_one && age < OVER)
+    }
+}
+
+/// Says that the span has to do with what another process does.
+pub fn link(span: &Span, with: &TraceParent) {
+    if !span.is_disabled() {
+        span.add_link(context_of(with));
     }
 }
 
@@ -178,7 +192,12 @@ pub fn step(step: Step) -> Span {
         Step::Commit => of_system("postgresql", "COMMIT"),
         Step::ReadDatabase => of_system("postgresql", "SELECT"),
         Step::WaitForPosition => {
-            tracing::info_span!(target: TARGET, "wait for position", otel.kind = "internal", otel.status_code = field::Empty)
+            tracing::info_span!(
+                target: TARGET,
+                "wait for position",
+                otel.kind = "internal",
+                otel.status_code = field::Empty,
+            )
         }
     }
 }
@@ -249,7 +268,7 @@ mod tests {
         let spans = [
             request("GET", "/a", None),
             send("t", 1),
-            process("p", "t", 1, std::iter::empty()),
+            process("p", "t", 1, Duration::ZERO, std::iter::empty()),
             step(Step::Commit),
         ];
         for span in spans {
@@ -268,8 +287,9 @@ mod tests {
         let (first, second) = (origin(1, 1), origin(1, 2));
         let origins = Origins::of([first, first, second].iter());
         assert_eq!(origins.links, [first, second]);
-        assert_eq!(origins.parent_of(3), Some(&first));
-        assert_eq!(origins.parent_of(4), None, "one more record is of no trace");
+        assert_eq!(origins.parent_of(3, Duration::ZERO), Some(&first));
+        assert_eq!(origins.parent_of(4, Duration::ZERO), None, "one more record is of no trace");
+        assert_eq!(origins.parent_of(3, OVER), None, "what it was part of is over");
     }
 
     #[test]
@@ -277,7 +297,7 @@ mod tests {
         let all: Vec<_> = (1..=100).map(|trace| origin(trace, 1)).collect();
         let origins = Origins::of(all.iter());
         assert_eq!(origins.links, all[..MAX_LINKS as usize]);
-        assert_eq!(origins.parent_of(100), None);
+        assert_eq!(origins.parent_of(100, Duration::ZERO), None);
     }
 
     #[test]
@@ -285,7 +305,7 @@ mod tests {
         let unrecorded = TraceParent { is_sampled: false, ..origin(1, 1) };
         let origins = Origins::of([unrecorded, origin(2, 1)].iter());
         assert_eq!(origins.links, [origin(2, 1)]);
-        assert_eq!(origins.parent_of(2), None);
+        assert_eq!(origins.parent_of(2, Duration::ZERO), None);
     }
 
     #[test]
