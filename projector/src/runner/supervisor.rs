@@ -142,13 +142,16 @@ impl<P: Projection> Supervisor<P> {
             lock: Duration::from_secs(2),
             statement: Duration::from_secs(5),
         };
-        let pool = config.database.pool("projector", limits, 2, Duration::from_secs(2));
+        // For letters that are published, for rows that are forgotten, and for metrics: those would
+        // call a database gone that the other two keep waiting.
+        let pool = config.database.pool("projector", limits, 3, Duration::from_secs(2));
         let away = |error: sqlx::Error| {
             occurrence::database_reachable(P::NAME, false);
             format!("the database cannot be read: {error}")
         };
         let topic = &config.consumer.topic;
         let recorded = deployment::topic(&pool, topic).await.map_err(away)?;
+        occurrence::database_reachable(P::NAME, true);
         let recorded = recorded.ok_or_else(|| {
             format!("topic {topic} is not recorded: run the deploy step for topics")
         })?;

@@ -53,7 +53,7 @@ pub(super) async fn tell(pool: PgPool, scope: Arc<Scope>) {
             Ok::<(), sqlx::Error>(())
         };
         let answered = asked.await;
-        database_reachable(scope.projection, answered.as_ref().map_or_else(is_slow, |()| true));
+        database_reachable(scope.projection, answered.as_ref().map_or_else(is_there, |()| true));
         if let Err(error) = answered {
             let failure = Failure::of_database(&error, "counting letters").without_record();
             tracing::debug!(
@@ -67,11 +67,11 @@ pub(super) async fn tell(pool: PgPool, scope: Arc<Scope>) {
     }
 }
 
-/// A statement that took too long was ended by a database that is there.
-fn is_slow(error: &sqlx::Error) -> bool {
-    const QUERY_CANCELED: &str = "57014";
+/// Whether it was a database at work that refused the statement: for want of a right or of time, not
+/// because it ends (SQLSTATE 57P01 to 57P05) or has no more sessions (53).
+fn is_there(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
-    code.is_some_and(|code| code == QUERY_CANCELED)
+    code.is_some_and(|code| !code.starts_with("57P") && !code.starts_with("53"))
 }
 
 async fn letters(connection: &mut PgConnection, scope: &Scope) -> Result<(), sqlx::Error> {
