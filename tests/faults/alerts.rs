@@ -8,9 +8,10 @@ mod processes;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use test_support::{Launch, Prometheus, Proxy, Running, Spine, World};
+use test_support::{Launch, Prometheus, Proxy, Running, Spine, World, eventually};
 
 use crate::contract::telemetry::dashboards::files;
 
@@ -70,8 +71,17 @@ async fn scraped(spine: &Spine) -> Result<Prometheus> {
     Ok(prometheus)
 }
 
-/// That none of these alerts fires, once everything was scraped.
+/// That none of these alerts fires, once everything was scraped and each rule was looked at as often as
+/// it takes to fire.
 async fn must_be_quiet(prometheus: &Prometheus, alerts: &[&str]) -> Result<()> {
+    const LOOKS: Duration = Duration::from_secs(4);
+    eventually("everything was scraped", async || {
+        let answers = prometheus.query("count(up == 1) == count(up)").await?;
+        ensure!(answers.first().is_some_and(|all| all.value >= 3.0), "{answers:?}");
+        Ok(())
+    })
+    .await?;
+    tokio::time::sleep(LOOKS).await;
     for alert in alerts {
         prometheus.clears(alert).await?;
     }

@@ -3,15 +3,18 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use test_support::{
     Link, Outgoing, Prometheus, RedisServer, RegistryAnswer, Spine, StubRegistry, World, a_report,
-    eventually,
+    eventually, eventually_within,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
+
+use crate::contract::telemetry::sink::{Conduct, Sink};
 
 use super::{Scraped, must_be_quiet, prometheus, scraped, through};
 
@@ -155,11 +158,11 @@ async fn a_registry_that_is_away_when_it_is_needed_is_told_of() -> Result<()> {
 #[tokio::test]
 async fn traces_that_nobody_takes_are_told_of() -> Result<()> {
     let world = World::start("alerts_traces").await?;
-    // A port that was free a moment ago.
-    let nobody = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+    let receiver = Sink::start(Conduct::Hang).await?;
     let command_api = world
         .command_api()?
-        .setting("MILLRACE_OTLP_ENDPOINT", format!("http://{nobody}"))
+        .setting("MILLRACE_OTLP_ENDPOINT", receiver.url())
+        .setting("MILLRACE_OTLP_TIMEOUT_MS", 200)
         .setting("MILLRACE_TRACE_PER_MILLE", 1000);
     let spine = Spine::start_with(command_api, world.projector()?, world.query_api()?).await?;
     let prometheus = scraped(&spine).await?;
@@ -170,8 +173,15 @@ async fn traces_that_nobody_takes_are_told_of() -> Result<()> {
         Ok(())
     })
     .await?;
-    // Nothing is traced any more, so nothing is lost.
-    prometheus.clears("TracesLost").await
+    receiver.set(Conduct::Take);
+    let patience = Duration::from_secs(60);
+    eventually_within(patience, "spans are taken, and it is over", async || {
+        spine.caller.report("device-1", "1").await?;
+        ensure!(!receiver.spans().is_empty(), "none has arrived");
+        ensure!(prometheus.firing("TracesLost").await?.is_empty(), "it goes on");
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Alerts and dashboards: each alert has a page for who is woken by it and tests in which it fires and
 //! does not, and whatever asks Prometheus asks for metrics that exist.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
@@ -103,10 +103,12 @@ fn alerts(rules: &[(String, String)]) -> Vec<Alert> {
 
 fn of_alerts(alerts: &[Alert], tests: &[(String, String)], page: &str) -> Vec<String> {
     let mut faults = Vec::new();
-    let sections: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    let sections = sections(page);
     for Alert { name, runbook, is_graded } in alerts {
-        if !sections.contains(&name.as_str()) {
-            faults.push(format!("{PAGE} has no section for the alert {name}"));
+        match sections.get(name.as_str()) {
+            None => faults.push(format!("{PAGE} has no section for the alert {name}")),
+            Some(false) => faults.push(format!("{PAGE} gives no command for the alert {name}")),
+            Some(true) => {}
         }
         let expected = format!("{PAGE}#{}", name.to_lowercase());
         if *runbook != expected {
@@ -123,9 +125,25 @@ fn of_alerts(alerts: &[Alert], tests: &[(String, String)], page: &str) -> Vec<St
         }
     }
     let names: BTreeSet<&str> = alerts.iter().map(|alert| alert.name.as_str()).collect();
-    let strays = sections.iter().filter(|section| !names.contains(**section));
+    let strays = sections.keys().filter(|section| !names.contains(**section));
     faults.extend(strays.map(|section| format!("{PAGE} tells of {section}, which is no alert")));
     faults
+}
+
+/// The page's sections by their headings, and whether each gives a command: an indented line that is
+/// no comment.
+fn sections(page: &str) -> BTreeMap<&str, bool> {
+    let mut sections = BTreeMap::new();
+    let mut heading = None;
+    for line in page.lines() {
+        if line.starts_with("## ") || line.starts_with("### ") {
+            heading = line.strip_prefix("### ");
+            sections.extend(heading.map(|heading| (heading, false)));
+        } else if line.starts_with("    ") && !line.trim_start().starts_with('#') {
+            sections.extend(heading.map(|heading| (heading, true)));
+        }
+    }
+    sections
 }
 
 /// Whether there is a check that finds the alert firing, and one that does not.
@@ -231,6 +249,7 @@ mod tests {
                         annotations:\n      runbook: docs/operations/alerts.md#late\n";
     const TEST: &str = "- expr: count(ALERTS{alertname=\"Late\",alertstate=\"firing\"})\n  exp_samples: []\n\
                         - expr: count(ALERTS{alertname=\"Late\",alertstate=\"firing\"})\n  exp_samples:\n";
+    const SECTION: &str = "### Late\n\nPage. Too late.\n\n    date\n";
 
     fn file(text: &str) -> Vec<(String, String)> {
         vec![("a.yml".to_owned(), text.to_owned())]
@@ -238,7 +257,7 @@ mod tests {
 
     #[test]
     fn an_alert_with_a_section_and_both_tests_is_whole() {
-        assert!(of_alerts(&alerts(&file(RULE)), &file(TEST), "### Late\n").is_empty());
+        assert!(of_alerts(&alerts(&file(RULE)), &file(TEST), SECTION).is_empty());
     }
 
     #[test]
@@ -248,12 +267,22 @@ mod tests {
             assert!(faults.iter().any(|fault| fault.contains(what)), "{what}: {faults:?}");
         };
         lacks(RULE, TEST, "## Late", "no section for the alert Late");
-        lacks(RULE, TEST, "### Late\n### Gone", "tells of Gone");
-        lacks(&RULE.replace("#late", "#soon"), TEST, "### Late", "as its runbook");
-        lacks(&RULE.replace("page}", "noise}"), TEST, "### Late", "neither a page nor a ticket");
+        lacks(RULE, TEST, &format!("{SECTION}### Gone"), "tells of Gone");
+        lacks(&RULE.replace("#late", "#soon"), TEST, SECTION, "as its runbook");
+        lacks(&RULE.replace("page}", "noise}"), TEST, SECTION, "neither a page nor a ticket");
         let (never, always) = TEST.split_at(TEST.rfind("- expr").unwrap());
-        lacks(RULE, never, "### Late", "in which Late fires");
-        lacks(RULE, always, "### Late", "in which Late does not fire");
+        lacks(RULE, never, SECTION, "in which Late fires");
+        lacks(RULE, always, SECTION, "in which Late does not fire");
+    }
+
+    #[test]
+    fn a_section_without_a_command_of_its_own_is_found() {
+        let faults = |page: &str| of_alerts(&alerts(&file(RULE)), &file(TEST), page);
+        let fault = [format!("{PAGE} gives no command for the alert Late")];
+        assert_eq!(faults("### Late\n\nLook at it.\n"), fault);
+        assert_eq!(faults("### Late\n\n    # look at it\n"), fault);
+        assert_eq!(faults("### Late\n## Others\n\n    date\n"), fault);
+        assert_eq!(faults("    date\n\n### Late\n"), fault);
     }
 
     #[test]
