@@ -90,7 +90,10 @@ impl Header {
                 "Seconds by which the view may lack what the token asked for; absent where it lacks nothing.",
                 json!({"type": "integer", "minimum": 1}),
             ),
-            Self::CacheControl => ("`no-cache`: keep it, and ask before using it.", text),
+            Self::CacheControl => (
+                "`no-cache`, with `private` for what belongs to a caller: keep it, and ask before using it.",
+                text,
+            ),
             Self::CacheStatus => ("What the cache in front of the database did (RFC 9211).", text),
             Self::Checksum => (
                 "The checksum of what is shown.",
