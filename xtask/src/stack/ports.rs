@@ -22,7 +22,7 @@ pub enum Listener {
     Postgres,
     /// Redis.
     Redis,
-    /// Redis over TLS, with names.
+    /// Redis over TLS, with names. Whoever says none may do everything, as at the plain port.
     RedisSecured,
     /// The broker's clients.
     Kafka,

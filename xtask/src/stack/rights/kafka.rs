@@ -11,8 +11,9 @@ use settings::Prefix;
 
 use super::super::ready::connect;
 
-/// How long a right may take from its acceptance until it holds.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an answer may take, and a right from its acceptance until it holds: a machine that runs all
+/// tests at once is slow.
+const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// What somebody may do with something.
@@ -43,14 +44,16 @@ enum May {
 /// Gives all of them and waits until they hold.
 pub(super) fn give(plain_port: u16, prefix: &Prefix) -> Result<()> {
     let rights = rights(prefix);
-    let mut broker = Broker(connect(plain_port)?);
-    let bindings: Vec<u8> = rights.iter().flat_map(Right::written).collect();
-    let request = [&count(rights.len())[..], &bindings].concat();
+    let stream = connect(plain_port)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut broker = Broker(stream);
+    let written: Vec<Vec<u8>> = rights.iter().map(Right::written).collect::<Result<_>>()?;
+    let request = [&count(rights.len())?[..], &written.concat()].concat();
     must_be_given(&rights, &broker.ask(CREATE_ACLS, &request)?)?;
     let until = Instant::now() + PATIENCE;
-    for right in &rights {
+    for (right, written) in rights.iter().zip(&written) {
         // A right that is written as itself is the filter that finds it.
-        while !finds(&broker.ask(DESCRIBE_ACLS, &right.written())?)? {
+        while !finds(&broker.ask(DESCRIBE_ACLS, written)?)? {
             ensure!(Instant::now() < until, "{}: a right was given and does not hold", right.name);
             thread::sleep(PAUSE);
         }
@@ -85,7 +88,7 @@ fn rights(prefix: &Prefix) -> Vec<Right> {
 
 impl Right {
     /// As the protocol has it.
-    fn written(&self) -> Vec<u8> {
+    fn written(&self) -> Result<Vec<u8>> {
         const LITERAL: u8 = 3;
         const PREFIXED: u8 = 4;
         const ALLOW: u8 = 3;
@@ -95,8 +98,8 @@ impl Right {
             On::Cluster => (4, "kafka-cluster", LITERAL),
         };
         let who = format!("User:{}", self.name);
-        let (on, who, from_anywhere) = (text(on), text(&who), text("*"));
-        [&[kind][..], &on, &[pattern], &who, &from_anywhere, &[self.may as u8, ALLOW]].concat()
+        let (on, who, from_anywhere) = (text(on)?, text(&who)?, text("*")?);
+        Ok([&[kind][..], &on, &[pattern], &who, &from_anywhere, &[self.may as u8, ALLOW]].concat())
     }
 }
 
@@ -114,7 +117,7 @@ impl Broker {
         const HEAD: usize = 8;
         let correlation = [0; 4];
         let request =
-            [&api.to_be_bytes()[..], &version.to_be_bytes(), &correlation, &text("xtask"), body]
+            [&api.to_be_bytes()[..], &version.to_be_bytes(), &correlation, &text("xtask")?, body]
                 .concat();
         let length = u32::try_from(request.len()).context("a request that is too long")?;
         self.0.write_all(&[&length.to_be_bytes()[..], &request].concat())?;
@@ -155,14 +158,13 @@ fn error_of(answer: &[u8]) -> Result<(i16, String, &[u8])> {
     Ok((error, String::from_utf8_lossy(text).into_owned(), rest))
 }
 
-fn text(text: &str) -> Vec<u8> {
-    // Ours are short: a topic's name has 249 characters at most.
-    let length = u16::try_from(text.len()).unwrap_or_default();
-    [&length.to_be_bytes()[..], text.as_bytes()].concat()
+fn text(text: &str) -> Result<Vec<u8>> {
+    let length = i16::try_from(text.len()).context("a text that is too long")?;
+    Ok([&length.to_be_bytes()[..], text.as_bytes()].concat())
 }
 
-fn count(number: usize) -> [u8; 4] {
-    u32::try_from(number).unwrap_or_default().to_be_bytes()
+fn count(number: usize) -> Result<[u8; 4]> {
+    Ok(i32::try_from(number).context("a list that is too long")?.to_be_bytes())
 }
 
 #[cfg(test)]
@@ -171,10 +173,10 @@ mod tests {
 
     fn answer_of(errors: &[i16]) -> Vec<u8> {
         let error = |error: &i16| {
-            let why = if *error == 0 { (-1_i16).to_be_bytes().to_vec() } else { text("no") };
-            [&error.to_be_bytes()[..], &why].concat()
+            let why = if *error == 0 { Ok((-1_i16).to_be_bytes().to_vec()) } else { text("no") };
+            [&error.to_be_bytes()[..], &why.unwrap()].concat()
         };
-        count(errors.len()).into_iter().chain(errors.iter().flat_map(error)).collect()
+        count(errors.len()).unwrap().into_iter().chain(errors.iter().flat_map(error)).collect()
     }
 
     #[test]
@@ -190,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_right_holds_once_it_is_found() {
-        let answer = |found: usize| [&[0, 0, 0xff, 0xff][..], &count(found)].concat();
+        let answer = |found: usize| [&[0, 0, 0xff, 0xff][..], &count(found).unwrap()].concat();
         assert!(!finds(&answer(0)).unwrap());
         assert!(finds(&answer(1)).unwrap());
         assert!(finds(&[0, 54, 0, 2, b'n', b'o', 0, 0, 0, 0]).is_err());
@@ -201,7 +203,7 @@ mod tests {
     fn a_right_is_on_what_one_deployment_owns() {
         let acme = rights(&Prefix::parse("acme").unwrap());
         let groups = acme.iter().find(|right| matches!(right.on, On::GroupsThatBegin(_)));
-        let written = groups.unwrap().written();
+        let written = groups.unwrap().written().unwrap();
         assert_eq!(
             written,
             [&b"\x03\0\x15acme.events-processor\x04"[..], b"\0\x0eUser:projector\0\x01*\x03\x03"]
