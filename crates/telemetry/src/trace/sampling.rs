@@ -30,9 +30,7 @@ impl Sampling {
             by_parent.with_remote_parent_sampled(own.clone()).with_remote_parent_not_sampled(own)
         }
     }
-}
 
-impl Sampling {
     fn is_of_the_share(&self, trace_id: TraceId) -> bool {
         let hash = self.keyed.clone().chain_update(trace_id.to_bytes()).finalize();
         let hash = hash.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
