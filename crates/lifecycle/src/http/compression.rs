@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 use std::future::ready;
 
-use axum::body::{Body, HttpBody};
+use axum::body::Body;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tower::{Layer as _, ServiceExt as _};
@@ -17,29 +17,19 @@ use tower_http::compression::predicate::{Predicate, SizeAbove};
 /// Bytes of a body that is not worth the work: it travels in one packet as it is.
 const TINY: u64 = 1024;
 
+/// What is larger, or whose size nobody knows.
+const LARGE: SizeAbove = SizeAbove::new(TINY);
+
 /// What compresses well; everything else is compressed already or seldom asked for.
 const WORTH_IT: [&str; 4] =
     ["application/json", "application/problem+json", "application/x-ndjson", "text/plain"];
 
-/// Whether an answer is compressed.
-#[derive(Debug, Clone, Copy)]
-struct IsWorthIt(SizeAbove);
-
-impl Predicate for IsWorthIt {
-    fn should_compress<B: HttpBody>(&self, response: &Response<B>) -> bool {
-        let media_type = response.headers().get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
-        let essence = media_type.and_then(|it| it.split(';').next()).unwrap_or_default().trim();
-        WORTH_IT.contains(&essence) && self.0.should_compress(response)
-    }
-}
-
-/// What is worth it. Most answers are not: they go their way as they are, without another body around
-/// theirs.
-const WORTHY: IsWorthIt = IsWorthIt(SizeAbove::new(TINY));
-
-/// Whether an answer is worth the work.
+/// Whether an answer is worth the work. Most are not: they go their way as they are, without another
+/// body around theirs.
 pub(crate) fn is_worth_it(response: &Response<Body>) -> bool {
-    WORTHY.should_compress(response)
+    let media_type = response.headers().get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
+    let essence = media_type.and_then(|it| it.split(';').next()).unwrap_or_default().trim();
+    WORTH_IT.contains(&essence) && LARGE.should_compress(response)
 }
 
 /// Compresses an answer in the coding that [`choose`] has left.
@@ -58,7 +48,7 @@ pub(crate) async fn compress(
     });
     // Answers are made while somebody waits: a third more bytes cost less than a tenth of the speed.
     let compression =
-        CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(WORTHY);
+        CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(LARGE);
     let Ok(compressed) = compression.layer(answers).oneshot(request).await;
     let mut compressed = compressed.map(Body::new);
     weaken_tag(compressed.headers_mut());
