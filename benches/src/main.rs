@@ -6,6 +6,13 @@
 mod backlog;
 mod child;
 mod cpu;
+mod decide;
+mod decide_baseline;
+mod decide_people;
+mod decide_served;
+mod decide_sides;
+mod decide_subject;
+mod decide_visible;
 mod drain;
 mod http_load;
 mod ingest;
@@ -40,6 +47,8 @@ struct Arguments {
 enum Bench {
     /// POST to acknowledged log, and from there to a GET that shows it.
     Ingest(ingest::Ingest),
+    /// Command to committed events, and from a PATCH to a GET that shows it.
+    Decide(decide::Decide),
     /// Draining a backlog of device events into the read model.
     Project(project::Project),
     /// GET of a resource that stands in the cache.
@@ -63,7 +72,7 @@ async fn main() -> Result<()> {
     match bench {
         Some(bench) => run(bench, &directory).await,
         None => {
-            for name in ["ingest", "project", "read", "pages"] {
+            for name in ["ingest", "decide", "project", "read", "pages"] {
                 if let Some(bench) = Arguments::parse_from(["benches", name]).bench {
                     run(bench, &directory).await?;
                 }
@@ -76,6 +85,7 @@ async fn main() -> Result<()> {
 async fn run(bench: Bench, directory: &Path) -> Result<()> {
     match bench {
         Bench::Ingest(bench) => ingest::run(directory, &bench).await,
+        Bench::Decide(bench) => decide::run(directory, &bench).await,
         Bench::Project(bench) => project::run(directory, &bench).await,
         Bench::Read(bench) => read::run(directory, &bench).await,
         Bench::Pages(bench) => pages::run(directory, &bench).await,

@@ -41,9 +41,15 @@ async fn start_api(
     Ok((process, address))
 }
 
-/// Starts a projector as it is by default.
+/// Starts a projector of resources, else as it is by default.
 pub(crate) fn start_projector(world: &World) -> Result<Process> {
+    start_projector_of(world, "resource")
+}
+
+/// Starts a projector of one projection, else as it is by default.
+pub(crate) fn start_projector_of(world: &World, projection: &str) -> Result<Process> {
     let mut settings = world.settings();
+    settings.push(("MILLRACE_PROJECTOR_PROJECTIONS".to_owned(), projection.to_owned()));
     settings.push(("MILLRACE_PROJECTOR_BIND".to_owned(), "127.0.0.1:0".to_owned()));
     settings.push(("MILLRACE_INSTANCE".to_owned(), "bench".to_owned()));
     Process::start("projector", &settings, &[])

@@ -1,11 +1,12 @@
 //! A place of its own on the running stack for one benchmark.
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 use settings::Prefix;
 use sqlx::{Connection as _, Executor as _, PgConnection};
+use tokio::time::sleep;
 use xtask::deploy::Target;
 
 /// Topics, schema ids and a database of one benchmark, on the stack whose directory is given.
@@ -114,7 +115,14 @@ impl World {
     pub(crate) async fn end(self) -> Result<()> {
         let mut admin = PgConnection::connect(&self.admin_url).await?;
         let drop = format!("DROP DATABASE {} WITH (FORCE)", self.database);
-        admin.execute(sqlx::AssertSqlSafe(drop)).await?;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        // A vacuum may be at work there, which no owner of a database may end.
+        while let Err(error) = admin.execute(sqlx::AssertSqlSafe(drop.as_str())).await {
+            if Instant::now() >= deadline {
+                return Err(error).context("dropping the benchmark's database");
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
         Ok(())
     }
 }

@@ -5,12 +5,15 @@ use std::time::Duration;
 use access::AccessConfig;
 use consistency_token::TokenKey;
 use domain::json_text;
+use event_store::claim::ClaimKey;
 use kafka_io::config::ProducerConfig;
 use lifecycle::{HttpConfig, Shutdown};
 use read_models::database::DatabaseConfig;
 use settings::{Prefix, Settings, table};
 
 use crate::device::ReportLimits;
+use crate::mail::MailConfig;
+use crate::password::PasswordConfig;
 
 /// What of a body is neither payload nor device id: names, quotes, a time, white space.
 const ENVELOPE_BYTES: usize = 4 * 1024;
@@ -36,10 +39,57 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// What a report may hold.
     pub report: ReportLimits,
+    /// How decisions are made.
+    pub decisions: DecisionConfig,
+    /// How passwords are hashed.
+    pub passwords: PasswordConfig,
+    /// How mails leave.
+    pub mail: MailConfig,
     /// Whose topics and schemas.
     pub prefix: Prefix,
     /// How long a stop may take.
     pub drain_timeout: Duration,
+}
+
+/// How decisions are made.
+#[derive(Clone)]
+pub struct DecisionConfig {
+    /// Where they are kept.
+    pub store: DatabaseConfig,
+    /// Connections for them.
+    pub connections: u32,
+    /// Hashes unique values.
+    pub claim_key: ClaimKey,
+    /// How long an answer waits for the log.
+    pub wait: Duration,
+    /// How long an address is kept for whoever has not confirmed it.
+    pub claim_term: Duration,
+    /// How long answers to named requests are kept.
+    pub keep_requests: Duration,
+}
+
+impl DecisionConfig {
+    /// Reads the settings; faults are noted there.
+    pub fn from_settings(settings: &mut Settings, prefix: &Prefix) -> Self {
+        let mut store = DatabaseConfig::from_settings(settings, prefix);
+        store.schema = format!(
+            "{}, {}",
+            read_models::database::event_store_schema(prefix),
+            read_models::database::identity_schema(prefix)
+        );
+        let mut hours = |setting| Duration::from_secs(settings.number(setting) * 3_600);
+        let claim_term = hours(&table::EMAIL_CLAIM_HOURS);
+        let keep_requests = hours(&table::IDEMPOTENCY_HOURS);
+        Self {
+            store,
+            connections: u32::try_from(settings.number(&table::DECISION_CONNECTIONS))
+                .unwrap_or(u32::MAX),
+            claim_key: ClaimKey::from_settings(settings),
+            wait: settings.millis(&table::DECISION_WAIT),
+            claim_term,
+            keep_requests,
+        }
+    }
 }
 
 impl Config {
@@ -53,6 +103,9 @@ impl Config {
             producer: ProducerConfig::from_settings(settings),
             database: DatabaseConfig::from_settings(settings, &prefix),
             report: report_limits(settings),
+            decisions: DecisionConfig::from_settings(settings, &prefix),
+            passwords: PasswordConfig::from_settings(settings),
+            mail: MailConfig::from_settings(settings),
             prefix,
             drain_timeout: Shutdown::budget(settings),
         };

@@ -1,21 +1,31 @@
 //! The command API: takes what happened and answers once it is in the log.
 //!
 //! A slice is a file named for its noun, such as [`device`]; the rest of this crate is what every
-//! slice needs: the [`log`], what was [deployed](deployment), the caller's
-//! [key](idempotency_key).
+//! slice needs: the [`log`], what was [deployed](deployment), the caller's [key](idempotency_key),
+//! [expectation](expected_version) and [preferences](prefer), [mails](mail), [passwords](password).
 
 mod config;
+mod deciding;
+pub mod decision;
 pub mod deployment;
 pub mod device;
 mod drain;
+pub mod expected_version;
+mod fields;
 pub mod idempotency_key;
 pub mod log;
+pub mod mail;
 mod occurrence;
+pub mod password;
+mod percent_encoding;
+pub mod prefer;
 mod probes;
+pub mod tool;
+pub mod user;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use access::{AccessConfig, Verifier};
 use api_description::Description;
@@ -27,9 +37,12 @@ use tokio::task::JoinSet;
 
 pub use config::Config;
 
+use deciding::Publishing;
+use decision::status;
 use deployment::{Known, Learning};
 use device::Reporting;
 use drain::{DrainTimes, answer_and_settle};
+use password::PasswordHasher;
 
 /// The longest time between two rounds of [`watch`].
 const WATCH_DEADLINE: Duration = Duration::from_secs(15);
@@ -40,7 +53,10 @@ pub fn description() -> Description {
         live: ("/command-api/health", "commandApiLives"),
         ready: ("/command-api/health/ready", "commandApiIsReady"),
     };
-    device::description().merge(health.description())
+    device::description()
+        .merge(user::description())
+        .merge(status::description())
+        .merge(health.description())
 }
 
 /// A running command API.
@@ -48,6 +64,7 @@ pub struct App {
     server: Server,
     health: Health,
     producer: Arc<Producer>,
+    publishing: Publishing,
     /// Ended when dropped.
     background: JoinSet<()>,
     drain: DrainTimes,
@@ -103,6 +120,14 @@ impl Process for App {
         let heartbeat = health.heartbeat("gauges", WATCH_DEADLINE);
         background.spawn(watch(Arc::clone(&producer), heartbeat));
         let settle = config.settle_time();
+        let (commands, publishing) = deciding::start(&config, &producer, &known, &mut background);
+        let statuses = status::routes(commands.clone());
+        let users = user::Deciding {
+            commands,
+            verifier: Arc::clone(&verifier),
+            passwords: PasswordHasher::new(config.passwords),
+            body: config.http.body_limits(),
+        };
         let reporting = Reporting {
             verifier,
             token_key: config.token_key,
@@ -112,11 +137,12 @@ impl Process for App {
             log: Arc::clone(&producer),
         };
         let drain = DrainTimes { budget: config.drain_timeout, settle };
-        let (address, routes) = (config.http.bind, device::routes(reporting));
+        let address = config.http.bind;
+        let routes = device::routes(reporting).merge(user::routes(users)).merge(statuses);
         let server = Server::start(routes, config.http, health.clone())
             .await
             .map_err(|source| StartError::Listen { address, source })?;
-        Ok(Self { server, health, producer, background, drain })
+        Ok(Self { server, health, producer, publishing, background, drain })
     }
 
     fn addr(&self) -> SocketAddr {
@@ -129,9 +155,14 @@ impl Process for App {
 
     /// Answers what is in flight and waits for what is still queued, together within the budget.
     async fn stop(self) -> bool {
-        let Self { server, health, producer, mut background, drain } = self;
+        let Self { server, health, producer, publishing, mut background, drain } = self;
         health.drain();
-        let settle = async |left| producer.drain(left).await.unsettled;
+        // The relay before the producer: what it has sent is acknowledged, and nothing new is.
+        let settle = async |left: Duration| {
+            let until = Instant::now() + left;
+            publishing.stop(left).await;
+            producer.drain(until.saturating_duration_since(Instant::now())).await.unsettled
+        };
         let (drained, unsettled) =
             answer_and_settle(drain, server.stop(drain.budget), settle).await;
         if unsettled > 0 {

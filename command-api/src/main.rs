@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    lifecycle::main::<command_api::App>()
+    command_api::tool::run(std::env::args_os()).unwrap_or_else(lifecycle::main::<command_api::App>)
 }

@@ -8,6 +8,8 @@ use metrics::{Counter, Gauge, Histogram};
 use problem_details::{Problem, ProblemType};
 use telemetry::{KafkaClient, KafkaClientFigures, Metric};
 
+use crate::decision::now;
+
 /// What becomes of facts on their way into the log; looked up once, used by every request.
 pub(crate) struct Outcomes {
     accepted: Counter,
@@ -133,5 +135,92 @@ pub(crate) fn finding(finding: &Finding, is_definite: bool) {
         tracing::error!(finding = kind, detail = %finding, "the cluster is not as it must be");
     } else {
         tracing::warn!(finding = kind, detail = %finding, "the cluster is not as it should be");
+    }
+}
+
+/// A command was answered.
+pub(crate) fn decided(outcome: &'static str) {
+    Metric::DecisionsMade.counter(&[outcome]).increment(1);
+}
+
+/// A command was not answered with a decision.
+pub(crate) fn not_decided(problem: &Problem) {
+    let outcome = match problem.kind() {
+        ProblemType::StoreNotCompared | ProblemType::LogAheadOfStore => "closed",
+        kind if kind.status().is_client_error() => "refused",
+        _ => "failed",
+    };
+    decided(outcome);
+}
+
+/// The relay says something of itself.
+pub(crate) fn relay(occurrence: &event_store::relay::Occurrence<'_>) {
+    use event_store::compare::Compared;
+    use event_store::relay::Occurrence as Of;
+    let owner = |is_owner: f64| Metric::RelayOwner.gauge(&[]).set(is_owner);
+    match occurrence {
+        Of::Owner => {
+            owner(1.0);
+            tracing::info!("this process publishes decisions");
+        }
+        Of::NotOwner(error) => {
+            owner(0.0);
+            Metric::StoreOpen.gauge(&[]).set(0.0);
+            Metric::OutboxOldest.gauge(&[]).set(0.0);
+            match error {
+                Some(error) => {
+                    let error = *error as &dyn std::error::Error;
+                    tracing::warn!(error, "this process publishes decisions no more");
+                }
+                None => tracing::info!("this process publishes decisions no more"),
+            }
+        }
+        Of::Published { events } => Metric::RelayPublished.counter(&[]).increment(*events as u64),
+        Of::LogAway => Metric::RelayLogAway.counter(&[]).increment(1),
+        Of::Oldest(at) => {
+            let micros = at.map_or(0, |at| now().micros() - at.micros());
+            Metric::OutboxOldest.gauge(&[]).set(micros.max(0) as f64 / 1e6);
+        }
+        Of::Compared(compared) => {
+            let is_open = matches!(compared, Compared::Open | Compared::Before);
+            Metric::StoreOpen.gauge(&[]).set(f64::from(is_open));
+            let ahead = if let Compared::LogAhead(ahead) = compared { *ahead } else { 0 };
+            Metric::StoreAhead.gauge(&[]).set(ahead as f64);
+            match compared {
+                Compared::LogAhead(ahead) => tracing::error!(
+                    records = ahead,
+                    "the log holds decisions that the event store does not know; see docs/operations/event-store.md"
+                ),
+                Compared::TooEarly(left) => {
+                    tracing::info!(
+                        wait_ms = left.as_millis() as u64,
+                        "log and event store are compared later"
+                    );
+                }
+                Compared::Open | Compared::Before => tracing::info!("log and event store agree"),
+            }
+        }
+        Of::NotCompared(error) => {
+            let error = *error as &dyn std::error::Error;
+            tracing::warn!(error, "log and event store could not be compared");
+        }
+    }
+}
+
+/// What became of an attempt to send a mail, and what was at fault.
+pub(crate) fn mail_settled(
+    mail: &event_store::beside::DueMail,
+    outcome: &Result<&'static str, Duration>,
+    fault: Option<&'static str>,
+) {
+    let label = outcome.unwrap_or("later");
+    Metric::MailsSettled.counter(&[label, fault.unwrap_or("none")]).increment(1);
+    match fault {
+        None => {
+            tracing::info!(mail.id = %mail.id, mail.kind, mail.attempts, outcome = label, "mail");
+        }
+        Some(fault) => tracing::warn!(
+            mail.id = %mail.id, mail.kind, mail.attempts, outcome = label, fault, "mail not sent"
+        ),
     }
 }

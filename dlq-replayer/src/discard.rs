@@ -1,5 +1,7 @@
 //! `discard`: letters are never to be folded.
 
+use std::iter;
+
 use projector::letters::LetterState;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
@@ -13,10 +15,14 @@ use crate::stream;
 use crate::table::count;
 use crate::trouble::{Trouble, told};
 
+/// What the audit says of a letter that was discarded.
+const DISCARDED: &str = "discarded";
+
 /// What came of one letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Outcome {
-    Discarded,
+    /// With these letters of the same event, which came more than once.
+    Discarded { with: Vec<Uuid> },
     /// It is settled already.
     Conflict(LetterState),
     /// The database refused, say because somebody else holds the lock.
@@ -24,9 +30,16 @@ enum Outcome {
 }
 
 impl Outcome {
+    fn with(&self) -> &[Uuid] {
+        match self {
+            Self::Discarded { with } => with,
+            Self::Conflict(_) | Self::Failed(_) => &[],
+        }
+    }
+
     fn label(&self) -> &'static str {
         match self {
-            Self::Discarded => "discarded",
+            Self::Discarded { .. } => DISCARDED,
             Self::Conflict(_) => "refused",
             Self::Failed(_) => "failed",
         }
@@ -34,7 +47,7 @@ impl Outcome {
 
     fn detail(&self) -> Option<String> {
         match self {
-            Self::Discarded => None,
+            Self::Discarded { .. } => None,
             Self::Conflict(state) => Some(format!("it is {} already", state.as_str())),
             Self::Failed(why) => Some(why.clone()),
         }
@@ -58,6 +71,10 @@ pub(crate) async fn run(
     let mut trouble = None;
     for letter in &selected.letters {
         console.progress(done.len(), selected.letters.len(), failures(&done));
+        if done.iter().any(|(_, outcome)| outcome.with().contains(&letter.id)) {
+            done.push((letter, Outcome::Discarded { with: Vec::new() }));
+            continue;
+        }
         match one(connection, letter, actor).await {
             Ok(outcome) => done.push((letter, outcome)),
             Err(stopped) => {
@@ -98,7 +115,7 @@ fn nothing(console: &mut Console<'_>, selected: &Selected, as_json: bool) -> Res
 }
 
 fn failures(done: &[(&Letter, Outcome)]) -> usize {
-    done.iter().filter(|(_, outcome)| *outcome != Outcome::Discarded).count()
+    done.iter().filter(|(_, outcome)| !matches!(outcome, Outcome::Discarded { .. })).count()
 }
 
 /// Discards one letter. An attempt without effect is in the audit too.
@@ -108,8 +125,8 @@ async fn one(
     actor: Actor<'_>,
 ) -> Result<Outcome, Trouble> {
     let outcome = match discard(connection, letter, actor).await {
-        Ok(None) => return Ok(Outcome::Discarded),
-        Ok(Some(state)) => Outcome::Conflict(state),
+        Ok(discarded @ Outcome::Discarded { .. }) => return Ok(discarded),
+        Ok(refused) => refused,
         Err(error) if error.as_database_error().is_some() => Outcome::Failed(told(&error)),
         Err(error) => return Err(Trouble::database("discarding a letter")(error)),
     };
@@ -126,12 +143,13 @@ async fn one(
 }
 
 /// The letter's state, the disposition by which rebuilds know of it, what waits behind it, and the
-/// audit: all or nothing. Returns the state of a letter that is settled already.
+/// audit: all or nothing. A decided event that came more than once is discarded with all its letters:
+/// else another of them would be folded in the place of this one.
 async fn discard(
     connection: &mut PgConnection,
     letter: &Letter,
     actor: Actor<'_>,
-) -> Result<Option<LetterState>, sqlx::Error> {
+) -> Result<Outcome, sqlx::Error> {
     let mut transaction = connection.begin().await?;
     let has_followers = stream::lock(&mut transaction, letter).await?;
     let state: String = sqlx::query_scalar("SELECT state FROM letters WHERE id = $1 FOR UPDATE")
@@ -139,42 +157,52 @@ async fn discard(
         .fetch_one(&mut *transaction)
         .await?;
     if let Some(settled) = LetterState::find(&state).filter(|state| !state.is_open()) {
-        return Ok(Some(settled));
+        return Ok(Outcome::Conflict(settled));
     }
+    let with = match has_followers {
+        true => stream::same_event(&mut transaction, letter).await?,
+        false => Vec::new(),
+    };
+    settle(&mut transaction, &[&[letter.id], &with[..]].concat(), actor).await?;
+    if has_followers {
+        stream::next_head(&mut transaction, letter).await?;
+    }
+    let of_same_event = format!("{DISCARDED} with {}", letter.id);
+    let with_it = with.iter().map(|id| (*id, of_same_event.as_str()));
+    for (id, outcome) in iter::once((letter.id, DISCARDED)).chain(with_it) {
+        let (action, projection) = (Action::Discard, letter.projection.as_str());
+        let entry = Entry { actor, action, projection, letter: Some(id), outcome };
+        audit::write(&mut transaction, entry).await?;
+    }
+    transaction.commit().await?;
+    Ok(Outcome::Discarded { with })
+}
+
+/// Writes down that these letters, and by that their records, are never folded.
+async fn settle(
+    transaction: &mut PgConnection,
+    letters: &[Uuid],
+    actor: Actor<'_>,
+) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE letters SET state = 'discarded', settled_at = now(), next_try_at = NULL
-         WHERE id = $1",
+         WHERE id = ANY($1)",
     )
-    .bind(letter.id)
+    .bind(letters)
     .execute(&mut *transaction)
     .await?;
     sqlx::query(
         "INSERT INTO dispositions (projection, topic, epoch, partition, log_offset, decided_by,
                                    reason)
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+         SELECT projection, topic, epoch, partition, log_offset, $2, $3
+         FROM letters WHERE id = ANY($1) ON CONFLICT DO NOTHING",
     )
-    .bind(&letter.projection)
-    .bind(&letter.topic)
-    .bind(letter.epoch)
-    .bind(letter.partition)
-    .bind(letter.log_offset)
+    .bind(letters)
     .bind(actor.who)
     .bind(actor.reason)
-    .execute(&mut *transaction)
-    .await?;
-    if has_followers {
-        stream::next_head(&mut transaction, letter).await?;
-    }
-    let entry = Entry {
-        actor,
-        action: Action::Discard,
-        projection: &letter.projection,
-        letter: Some(letter.id),
-        outcome: Outcome::Discarded.label(),
-    };
-    audit::write(&mut transaction, entry).await?;
-    transaction.commit().await?;
-    Ok(None)
+    .execute(transaction)
+    .await
+    .map(drop)
 }
 
 fn text(selected: &Selected, done: &[(&Letter, Outcome)]) -> Vec<String> {
@@ -185,6 +213,11 @@ fn text(selected: &Selected, done: &[(&Letter, Outcome)]) -> Vec<String> {
             Some(format!("{}  {}: {why}", letter.id, outcome.label()))
         })
         .collect();
+    let with = done.iter().flat_map(|(letter, outcome)| {
+        let line = |id| format!("{id}  discarded with {}: the same event", letter.id);
+        outcome.with().iter().map(line)
+    });
+    lines.extend(with);
     lines.extend(selected.unknown.iter().map(|id| format!("{id}  there is no such letter")));
     let (failed, all) = (failures(done), done.len());
     lines.push(match (all, failed) {
@@ -205,6 +238,7 @@ fn document(selected: &Selected, done: &[(&Letter, Outcome)]) -> Value {
                 "stream_id": letter.stream_id,
                 "outcome": outcome.label(),
                 "detail": outcome.detail(),
+                "with": outcome.with().iter().map(Uuid::to_string).collect::<Vec<_>>(),
             })
         })
         .collect();
@@ -242,7 +276,10 @@ mod tests {
         let letters = vec![a_letter(Some("d"), 0, 1), a_letter(Some("d"), 0, 2)];
         let selected = selected(letters, 2);
         let [first, second] = &selected.letters[..] else { panic!() };
-        let done = [(first, Outcome::Discarded), (second, Outcome::Conflict(LetterState::Applied))];
+        let done = [
+            (first, Outcome::Discarded { with: Vec::new() }),
+            (second, Outcome::Conflict(LetterState::Applied)),
+        ];
         let lines = text(&selected, &done);
         assert_eq!(
             lines,

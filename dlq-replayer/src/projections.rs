@@ -11,6 +11,7 @@ use projector::letters::LetterState as Became;
 use projector::letters::replay::{self, By, Mode, Replay};
 use projector::resource::Resource;
 use projector::runner::{Failure, FailureClass, Projection};
+use projector::user::{User, UserStreamEvent};
 use read_cache::CacheConfig;
 use read_models::deployment;
 use settings::{Prefix, Settings};
@@ -31,12 +32,14 @@ pub struct Projections {
     database: Database,
     registry: RegistryConfig,
     cache: Option<CacheConfig>,
+    user: User,
     ready: Option<Ready>,
 }
 
 /// What is read once, before the first letter.
 struct Ready {
     device: Decoder<DeviceEvent>,
+    user: Decoder<UserStreamEvent>,
     registry: Registry,
     /// `None` where the cache is switched off.
     announcer: Option<Announcer>,
@@ -49,6 +52,7 @@ impl Projections {
             database: Database::from_settings(settings, prefix),
             registry: RegistryConfig::from_settings(settings),
             cache: CacheConfig::if_on(settings),
+            user: User::of(prefix),
             ready: None,
         }
     }
@@ -70,17 +74,22 @@ impl Projections {
             .await
             .map_err(|error| unprepared("schema-ids", told(&error)))?;
         pool.close().await;
-        let known = schemas.into_iter().map(|schema| KnownId {
-            schema_id: schema.schema_id,
-            record_name: schema.record_name,
-            version: schema.version,
-        });
+        // Each family's decoder knows which of them are its own.
+        let known: Vec<KnownId> = schemas
+            .into_iter()
+            .map(|schema| KnownId {
+                schema_id: schema.schema_id,
+                record_name: schema.record_name,
+                version: schema.version,
+            })
+            .collect();
         let announcer = self.cache.as_ref().map(Announcer::start);
         if let Some(announcer) = &announcer {
             // One that it cannot connect to refuses each replay, and says so.
             announcer.connected_within(CONNECT_CACHE).await;
         }
-        Ok(Ready { device: Decoder::new(known), registry, announcer })
+        let (device, user) = (Decoder::new(known.clone()), Decoder::new(known));
+        Ok(Ready { device, user, registry, announcer })
     }
 }
 
@@ -94,25 +103,44 @@ impl Replays for Projections {
     ) -> Result<Replayed, ReplayError> {
         let by = By::Operator { who: actor.who, reason: actor.reason };
         let mode = if dry_run { Mode::DryRun } else { Mode::Commit };
-        let Ready { device, registry, announcer } = self.ready().await?;
+        let of_user = self.user.clone();
+        let Ready { device, user, registry, announcer } = self.ready().await?;
         let announcer = announcer.as_ref();
-        let replayed = match letter.projection.as_str() {
-            Resource::NAME => {
+        let replayed = match Which::named(&letter.projection)? {
+            Which::Resource => {
                 let replay = Replay { projection: &Resource, decoder: device, registry, announcer };
                 replay.letter(connection, letter.id, by, mode).await
             }
-            DeviceHistory::NAME => {
+            Which::DeviceHistory => {
                 let projection = &DeviceHistory::default();
                 let replay = Replay { projection, decoder: device, registry, announcer };
                 replay.letter(connection, letter.id, by, mode).await
             }
-            other => {
-                return Err(ReplayError::Refused(format!(
-                    "this release has no projection {other}"
-                )));
+            Which::User => {
+                let replay = Replay { projection: &of_user, decoder: user, registry, announcer };
+                replay.letter(connection, letter.id, by, mode).await
             }
         };
         replayed.map(taken).map_err(not_taken)
+    }
+}
+
+/// A projection of this release.
+#[derive(Debug, Clone, Copy)]
+enum Which {
+    Resource,
+    DeviceHistory,
+    User,
+}
+
+impl Which {
+    fn named(name: &str) -> Result<Self, ReplayError> {
+        match name {
+            Resource::NAME => Ok(Self::Resource),
+            DeviceHistory::NAME => Ok(Self::DeviceHistory),
+            User::NAME => Ok(Self::User),
+            other => Err(ReplayError::Refused(format!("this release has no projection {other}"))),
+        }
     }
 }
 
@@ -162,7 +190,17 @@ fn unprepared(code: &str, message: String) -> ReplayError {
 
 #[cfg(test)]
 mod tests {
+    use settings::table::PROJECTOR_PROJECTIONS;
+
     use super::*;
+
+    #[test]
+    fn letters_of_every_projection_are_folded_again() {
+        for name in PROJECTOR_PROJECTIONS.default.unwrap().split(',') {
+            assert!(Which::named(name).is_ok(), "{name}");
+        }
+        assert!(matches!(Which::named("nobody"), Err(ReplayError::Refused(_))));
+    }
 
     fn failure(class: FailureClass) -> replay::ReplayError {
         replay::ReplayError::Failed(Failure {

@@ -1,6 +1,7 @@
 //! `show`: everything about one letter.
 
 mod record;
+mod user;
 
 use chrono::{DateTime, Utc};
 use read_models::deployment;

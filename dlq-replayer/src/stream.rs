@@ -75,8 +75,29 @@ pub(crate) async fn lock(
     Ok(stream.fetch_optional(transaction).await?.is_some())
 }
 
-/// After a letter of the locked stream was settled: the first open one becomes the head, which waits
-/// for somebody; where none is open, the stream goes on.
+/// Other open letters of the locked stream that hold the same decided event, which came twice; locked.
+pub(crate) async fn same_event(
+    transaction: &mut PgConnection,
+    letter: &Letter,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    of_stream!(
+        sqlx::query_scalar(
+            "SELECT id FROM letters
+             WHERE projection = $1 AND generation = $2 AND topic = $3 AND epoch = $4
+               AND partition = $5 AND stream_id = $6 AND settled_at IS NULL AND id <> $7
+               AND event_id = (SELECT event_id FROM letters WHERE id = $7)
+             ORDER BY log_offset FOR UPDATE",
+        ),
+        letter
+    )
+    .bind(letter.id)
+    .fetch_all(transaction)
+    .await
+}
+
+/// After a letter of the locked stream was settled: the first open one becomes the head; where none is
+/// open, the stream goes on. A head that was decided is tried by itself, since it may be the next of its
+/// stream now; any other waits for somebody.
 pub(crate) async fn next_head(
     transaction: &mut PgConnection,
     letter: &Letter,
@@ -86,19 +107,24 @@ pub(crate) async fn next_head(
             "SELECT id FROM letters
              WHERE projection = $1 AND generation = $2 AND topic = $3 AND epoch = $4
                AND partition = $5 AND stream_id = $6 AND settled_at IS NULL
-             ORDER BY log_offset",
+             ORDER BY coalesce(stream_version, 0), log_offset",
         ),
         letter
     )
     .fetch_all(&mut *transaction)
     .await?;
+    let known = waiting(&mut *transaction, letter).await?.map(|waiting| waiting.head);
     match open.first() {
-        Some(head) => promote(transaction, letter, *head, open.len()).await,
+        Some(head) if known == Some(*head) => count(transaction, letter, *head, open.len()).await,
+        Some(head) => {
+            count(&mut *transaction, letter, *head, open.len()).await?;
+            promote(transaction, *head).await
+        }
         None => release(transaction, letter).await,
     }
 }
 
-async fn promote(
+async fn count(
     transaction: &mut PgConnection,
     letter: &Letter,
     head: Uuid,
@@ -114,6 +140,17 @@ async fn promote(
     )
     .bind(head)
     .bind(i32::try_from(letters).unwrap_or(i32::MAX))
+    .execute(transaction)
+    .await
+    .map(drop)
+}
+
+async fn promote(transaction: &mut PgConnection, head: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE letters SET state = 'retrying', next_try_at = now()
+         WHERE id = $1 AND stream_version IS NOT NULL",
+    )
+    .bind(head)
     .execute(&mut *transaction)
     .await?;
     // It waits behind nobody now, and nobody tries it by itself.
@@ -154,7 +191,7 @@ async fn release(transaction: &mut PgConnection, letter: &Letter) -> Result<(), 
     .map(drop)
 }
 
-/// The open letters behind the head, in the order of the log, at most `limit`.
+/// The open letters behind the head, in the order of their turns, at most `limit`.
 pub(crate) async fn behind(
     connection: &mut PgConnection,
     letter: &Letter,
@@ -166,7 +203,7 @@ pub(crate) async fn behind(
             "SELECT id FROM letters
              WHERE projection = $1 AND generation = $2 AND topic = $3 AND epoch = $4
                AND partition = $5 AND stream_id = $6 AND settled_at IS NULL AND id <> $7
-             ORDER BY log_offset LIMIT $8",
+             ORDER BY coalesce(stream_version, 0), log_offset LIMIT $8",
         ),
         letter
     )

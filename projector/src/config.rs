@@ -13,7 +13,8 @@ use settings::{Prefix, Settings, table};
 
 use crate::device_history::DeviceHistory;
 use crate::resource::Resource;
-use crate::runner::{BatchLimits, Projection as _, RunnerConfig};
+use crate::runner::{BatchLimits, Projection, RunnerConfig};
+use crate::user::User;
 
 /// What the projector runs with.
 #[derive(Clone)]
@@ -35,18 +36,22 @@ pub struct Projections {
     pub device_history: Option<RunnerConfig>,
     /// Whole months of history that are kept beside the one that runs; `None` keeps all.
     pub history_months: Option<u16>,
+    /// Users.
+    pub user: Option<RunnerConfig>,
+    /// The deployment's: persons' keys are in a schema of their own.
+    pub prefix: Prefix,
 }
 
 impl Projections {
     /// Those that this process runs.
     pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
-        let runs = [self.resource.is_some(), self.device_history.is_some()];
+        let runs = [self.resource.is_some(), self.device_history.is_some(), self.user.is_some()];
         NAMES.into_iter().zip(runs).filter_map(|(name, runs)| runs.then_some(name))
     }
 
     /// How those are run.
     pub fn configs(&self) -> impl Iterator<Item = &RunnerConfig> {
-        [&self.resource, &self.device_history].into_iter().flatten()
+        [&self.resource, &self.device_history, &self.user].into_iter().flatten()
     }
 
     /// The runner of each projection that is named, `named` beginning with a common configuration.
@@ -60,24 +65,39 @@ impl Projections {
                 NAMES.join(", ")
             ));
         }
-        let of = |name: &str, group: ConsumerGroup| {
-            named.contains(&name).then(|| {
-                let mut config = common.clone();
-                config.consumer.group = group.name(prefix);
-                config
-            })
-        };
         let months = settings.number(&table::HISTORY_MONTHS);
+        let run = Run { named: &named, prefix, common };
         Self {
-            resource: of(Resource::NAME, ConsumerGroup::EventsProcessor),
-            device_history: of(DeviceHistory::NAME, ConsumerGroup::EventsProcessorHistory),
+            resource: run.of::<Resource>(ConsumerGroup::EventsProcessor),
+            device_history: run.of::<DeviceHistory>(ConsumerGroup::EventsProcessorHistory),
             history_months: u16::try_from(months).ok().filter(|months| *months > 0),
+            user: run.of::<User>(ConsumerGroup::ProjectorUser),
+            prefix: prefix.clone(),
         }
     }
 }
 
+/// How the projections that are named are run.
+struct Run<'a> {
+    named: &'a [&'a str],
+    prefix: &'a Prefix,
+    common: &'a RunnerConfig,
+}
+
+impl Run<'_> {
+    /// One of them, in a group of its own: of two in one group each would get half of the partitions.
+    fn of<P: Projection>(&self, group: ConsumerGroup) -> Option<RunnerConfig> {
+        self.named.contains(&P::NAME).then(|| {
+            let mut config = self.common.clone();
+            config.consumer.group = group.name(self.prefix);
+            config.consumer.topic = P::TOPIC.name(self.prefix);
+            config
+        })
+    }
+}
+
 /// Every projection.
-const NAMES: [&str; 2] = [Resource::NAME, DeviceHistory::NAME];
+const NAMES: [&str; 3] = [Resource::NAME, DeviceHistory::NAME, User::NAME];
 
 impl Config {
     /// Reads the settings; faults are noted there.
@@ -155,11 +175,19 @@ mod tests {
     #[test]
     fn every_projection_runs_in_a_group_of_its_own_unless_some_are_named() {
         let all = read(None, "13").unwrap();
-        let (resource, history) = (all.resource.unwrap(), all.device_history.unwrap());
-        assert_eq!(resource.consumer.group, "events-processor");
-        assert_eq!(history.consumer.group, "events-processor.history");
+        let reads: Vec<_> = all.configs().map(|config| &config.consumer).collect();
+        let reads = reads.iter().map(|reads| (reads.group.as_str(), reads.topic.as_str()));
+        assert_eq!(
+            reads.collect::<Vec<_>>(),
+            [
+                ("events-processor", "events-input"),
+                ("events-processor.history", "events-input"),
+                ("projector.user", "identity.user"),
+            ]
+        );
+        assert_eq!(all.names().collect::<Vec<_>>(), NAMES);
         let one = read(Some("device_history"), "13").unwrap();
-        assert!(one.resource.is_none() && one.device_history.is_some());
+        assert_eq!(one.names().collect::<Vec<_>>(), ["device_history"]);
     }
 
     #[test]
@@ -174,7 +202,7 @@ mod tests {
         assert_eq!(
             faults,
             [
-                "MILLRACE_PROJECTOR_PROJECTIONS names history, which is none of resource, device_history"
+                "MILLRACE_PROJECTOR_PROJECTIONS names history, which is none of resource, device_history, user"
             ]
         );
     }

@@ -7,7 +7,7 @@
 //! projection keeps the order of a stream, later events of its key are **blocked** behind it.
 //!
 //! - `set_aside` is what a lane knows of such a record, as plain data;
-//! - `store` holds the statements that a lane's transaction runs;
+//! - `store`, `parked` and `discarded` hold the statements that a lane's transaction runs;
 //! - [`replay`] folds letters again: for the `retry` task and for operators;
 //! - `brake`, kept in step with the database by `brake_keeper`, stops a projection that finds too much
 //!   it cannot fold;
@@ -15,8 +15,10 @@
 
 pub(crate) mod brake;
 pub(crate) mod brake_keeper;
+pub(crate) mod discarded;
 pub(crate) mod notices;
 pub(crate) mod occurrence;
+pub(crate) mod parked;
 pub mod replay;
 pub(crate) mod retry;
 pub(crate) mod set_aside;

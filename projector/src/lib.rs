@@ -12,6 +12,7 @@ pub mod letters;
 mod probes;
 pub mod resource;
 pub mod runner;
+pub mod user;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub use config::{Config, Projections};
 use device_history::DeviceHistory;
 use resource::Resource;
 use runner::Runner;
+use user::User;
 
 /// A running projector.
 pub struct App {
@@ -98,11 +100,12 @@ impl Process for App {
 /// In the order of their names. They share nothing but the process: each has its consumer, its
 /// connections, its health.
 fn start_all(projections: Projections) -> Vec<Runner> {
-    let Projections { resource, device_history, history_months } = projections;
+    let Projections { resource, device_history, history_months, user, prefix } = projections;
     let resource = resource.map(|config| Runner::start(config, Resource));
     let history = DeviceHistory::keeping(history_months);
     let device_history = device_history.map(|config| Runner::start(config, history));
-    resource.into_iter().chain(device_history).collect()
+    let user = user.map(|config| Runner::start(config, User::of(&prefix)));
+    resource.into_iter().chain(device_history).chain(user).collect()
 }
 
 async fn listen(http: HttpConfig, health: &Health) -> Result<Server, StartError> {

@@ -10,6 +10,7 @@
 //! - `partition` and `plan` are what a lane knows of a partition and does next, as plain data;
 //! - `batch` is the one transaction: position first, then duplicates, then rows, then the word to the
 //!   [cache](crate::cache);
+//! - `sequence` judges decided events by their versions, as plain data;
 //! - a record that cannot be folded becomes a [letter](crate::letters), in the same transaction;
 //! - `upkeep` lets the projection look after its tables;
 //! - `progress` is what health, metrics and waiting readers are told.
@@ -33,11 +34,13 @@ mod progress;
 mod publish;
 mod reclaims;
 pub(crate) mod seen;
+pub(crate) mod sequence;
+pub(crate) mod stream_events;
 mod supervisor;
 mod upkeep;
 mod vitals;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Duration;
 
@@ -55,11 +58,13 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-pub(crate) use decoding::{Place, SharedDecoder, event_of};
-pub use failure::{Failure, FailureClass};
+pub(crate) use decoding::{Place, SharedDecoder, UNDECODABLE, event_of};
+pub use failure::{Failure, FailureClass, Unreadable};
+pub(crate) use failure::{STREAM_FORK, VERSION_GAP};
 pub(crate) use positions::{Move, Scope};
 pub use progress::{PartitionState, Progress, Standing};
 pub(crate) use seen::to_datetime;
+pub use sequence::Sequence;
 pub use supervisor::Runner;
 
 /// An event as the runner sees it: whose it is and whether its client named it.
@@ -73,6 +78,11 @@ pub trait Event: EventFamily + Send + Sync + 'static {
     /// Hash of its body if the client named it: a second event with its identity has no effect,
     /// and one with another body is a reused id.
     fn client_named(&self) -> Option<BodyHash>;
+
+    /// Its place in its stream, if it was decided; a fact has none.
+    fn sequence(&self) -> Option<Sequence> {
+        None
+    }
 }
 
 /// What a projection owes to the order of events.
@@ -82,7 +92,8 @@ pub enum Order {
     /// folded late it changes what an early fold would have changed.
     Independent,
     /// An event means something only after those before it: behind one that cannot be folded, the
-    /// later events of its stream wait.
+    /// later events of its stream wait. Decided events are folded in the order of their versions, each
+    /// once and none around a gap.
     Sequenced,
 }
 
@@ -103,7 +114,7 @@ pub trait Projection: Send + Sync + 'static {
     const TOPIC: Topic;
     /// What it owes to the order of events.
     const ORDER: Order;
-    /// What its rows are called in the cache, each by its stream; `None` where they are not cached.
+    /// What its rows are called in the cache, a row for each stream; `None` where they are not cached.
     const CACHED_AS: Option<&'static str> = None;
     /// What it folds.
     type Event: Event;
@@ -131,7 +142,8 @@ pub trait Projection: Send + Sync + 'static {
     /// Writes what a batch does to the read model's rows of the generation, in one statement for
     /// the usual case.
     ///
-    /// The events are distinct and stand in log order within each key. Some may have been folded
+    /// The events are distinct and stand in log order within each key, decided ones of a sequenced
+    /// projection also without a gap and none twice. Of others some may have been folded
     /// before, when a position was set back: a record at or below its row's position changes
     /// nothing. Returns how many rows were written.
     fn fold(
@@ -142,21 +154,44 @@ pub trait Projection: Send + Sync + 'static {
     ) -> impl Future<Output = Result<u64, sqlx::Error>> + Send;
 
     /// Writes what one event does that was set aside before and is folded now, after events that
-    /// came later. Only of [`Order::Independent`]; the event has never been folded.
+    /// came later. Only asked of [`Order::Independent`]; the event has never been folded.
     fn fold_late(
         &self,
-        transaction: &mut PgConnection,
-        generation: i32,
-        event: &Recorded<Self::Event>,
-    ) -> impl Future<Output = Result<Late, sqlx::Error>> + Send;
+        _transaction: &mut PgConnection,
+        _generation: i32,
+        _event: &Recorded<Self::Event>,
+    ) -> impl Future<Output = Result<Late, sqlx::Error>> + Send {
+        // Of a sequenced projection nothing is ever folded out of order.
+        std::future::ready(Err(sqlx::Error::RowNotFound))
+    }
 
-    /// The rows of some streams as they stand in the cache, as the transaction sees them; who has
-    /// none is missing. Asked only where they are cached.
+    /// Writes what cannot wait until these events are folded: they are or stay set aside, at fault
+    /// themselves or behind a letter, for as long as it takes. Their fold comes later, or never.
+    ///
+    /// It runs after the fold of what is folded beside them, and may be asked about an event more than
+    /// once. Its failures are never taken for a record's. Returns the streams whose rows it changed.
+    fn on_set_aside(
+        &self,
+        _transaction: &mut PgConnection,
+        _generation: i32,
+        _events: &[&Recorded<Self::Event>],
+    ) -> impl Future<Output = Result<BTreeSet<String>, sqlx::Error>> + Send {
+        std::future::ready(Ok(BTreeSet::new()))
+    }
+
+    /// What the row of a stream is called in the cache: as the stream, where the read model does not
+    /// name it otherwise.
+    fn cached_id(stream_id: &str) -> &str {
+        stream_id
+    }
+
+    /// Rows as they stand in the cache, by what they are [called](Self::cached_id) there, as the
+    /// transaction sees them; one that does not exist is missing. Asked only where they are cached.
     fn cached(
         &self,
         _transaction: &mut PgConnection,
         _generation: i32,
-        _stream_ids: &[&str],
+        _ids: &[&str],
     ) -> impl Future<Output = Result<Vec<(String, CachedRow)>, sqlx::Error>> + Send {
         std::future::ready(Ok(Vec::new()))
     }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use metrics::Counter;
 use parking_lot::Mutex;
 use read_cache::{
@@ -23,7 +23,7 @@ use tracing::Instrument as _;
 use crate::lookups::LookupError;
 
 /// What the cache did for an answer (RFC 9211).
-pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// How often it is looked whether Redis is asked.
 const LOOK: Duration = Duration::from_secs(1);
@@ -32,8 +32,24 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(crate) struct CacheSettings {
     redis: CacheConfig,
-    ttl: Duration,
     missing_ttl: Duration,
+}
+
+/// How long rows stand in the cache that nobody reads or changes, by what they are of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ttls {
+    pub(crate) resource: Duration,
+    pub(crate) user: Duration,
+}
+
+impl Ttls {
+    /// Reads the settings.
+    pub(crate) fn from_settings(settings: &mut Settings) -> Self {
+        Self {
+            resource: settings.millis(&table::CACHE_TTL),
+            user: settings.millis(&table::CACHE_USER_TTL),
+        }
+    }
 }
 
 impl CacheSettings {
@@ -45,9 +61,8 @@ impl CacheSettings {
     /// Reads the settings; `None` where the cache is switched off.
     pub(crate) fn from_settings(settings: &mut Settings) -> Option<Self> {
         let redis = CacheConfig::if_on(settings);
-        let ttl = settings.millis(&table::CACHE_TTL);
         let missing_ttl = settings.millis(&table::CACHE_MISSING_TTL);
-        redis.map(|redis| Self { redis, ttl, missing_ttl })
+        redis.map(|redis| Self { redis, missing_ttl })
     }
 }
 
@@ -60,6 +75,8 @@ pub(crate) struct Place<'a> {
     pub(crate) id: &'a str,
     /// The partition whose records the row is folded from.
     pub(crate) partition: u32,
+    /// How long it stands there that nobody reads or changes it.
+    pub(crate) ttl: Duration,
 }
 
 /// The cache, if it is switched on.
@@ -71,7 +88,6 @@ struct Inner {
     keys: Keys,
     /// Trust keys by projection and partition, as they were needed first.
     trusts: Mutex<HashMap<(&'static str, u32), TrustKey>>,
-    ttl: Duration,
     missing_ttl: Duration,
 }
 
@@ -82,11 +98,11 @@ pub(crate) struct CacheStatus(Option<Outcome>);
 impl Cache {
     /// Begins to connect. Needs a runtime.
     pub(crate) fn start(settings: Option<CacheSettings>) -> Self {
-        Self(settings.map(|CacheSettings { redis, ttl, missing_ttl }| {
+        Self(settings.map(|CacheSettings { redis, missing_ttl }| {
             let reader = Arc::new(Reader::start(&redis));
             let through = ReadThrough::new(reader.clone());
             let trusts = Mutex::default();
-            Inner { reader, through, keys: redis.keys, trusts, ttl, missing_ttl }
+            Inner { reader, through, keys: redis.keys, trusts, missing_ttl }
         }))
     }
 
@@ -160,20 +176,27 @@ impl Cache {
 
 impl Inner {
     fn entry(&self, place: Place<'_>) -> Entry {
-        let Place { noun, projection, id, partition } = place;
+        let Place { noun, projection, id, partition, ttl } = place;
         let trust = || self.keys.trust(projection, i32::try_from(partition).unwrap_or(i32::MAX));
         Entry {
             key: self.keys.of(noun, id),
             trust: self.trusts.lock().entry((projection, partition)).or_insert_with(trust).clone(),
-            ttl: self.ttl,
+            ttl,
             missing_ttl: self.missing_ttl,
         }
     }
 }
 
 impl CacheStatus {
+    /// Sets [`CACHE_STATUS`], if there is anything to say.
+    pub(crate) fn tell(self, headers: &mut HeaderMap) {
+        if let Some(value) = self.header_value() {
+            headers.insert(CACHE_STATUS, value);
+        }
+    }
+
     /// The value of [`CACHE_STATUS`].
-    pub(crate) fn header_value(self) -> Option<HeaderValue> {
+    fn header_value(self) -> Option<HeaderValue> {
         match self.0? {
             Outcome::Hit => Some(HeaderValue::from_static("millrace; hit")),
             // Made of words of ours: the value is always valid.

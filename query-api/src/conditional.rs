@@ -6,19 +6,20 @@ use axum::http::header::IF_NONE_MATCH;
 use axum::http::{HeaderMap, HeaderValue};
 
 /// The strong entity tag of a row: `"<generation>.<version>"`. A version alone would not do: a
-/// rebuilt view counts anew. What is shown beside the row makes it another one: a device that has
-/// fallen silent has the tag `"<generation>.<version>.offline"`.
+/// rebuilt view counts anew. What is shown beside the row, or not all of it, makes it another one: a
+/// device that has fallen silent has the tag `"<generation>.<version>.offline"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct EntityTag {
     pub(crate) generation: i32,
     pub(crate) version: u64,
-    pub(crate) is_online: bool,
+    /// What makes it another one: `.offline`, or nothing.
+    pub(crate) beside: &'static str,
 }
 
 impl fmt::Display for EntityTag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let silence = if self.is_online { "" } else { ".offline" };
-        write!(f, "\"{}.{}{silence}\"", self.generation, self.version)
+        let Self { generation, version, beside } = self;
+        write!(f, "\"{generation}.{version}{beside}\"")
     }
 }
 
@@ -62,7 +63,7 @@ mod tests {
 
     use super::*;
 
-    const TAG: EntityTag = EntityTag { generation: 1, version: 15, is_online: true };
+    const TAG: EntityTag = EntityTag { generation: 1, version: 15, beside: "" };
 
     fn is_known_by(lines: &[&str]) -> bool {
         let mut headers = HeaderMap::new();
@@ -88,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_device_that_fell_silent_is_not_what_the_reader_knows() {
-        let offline = EntityTag { is_online: false, ..TAG };
+        let offline = EntityTag { beside: ".offline", ..TAG };
         assert_eq!(offline.to_string(), "\"1.15.offline\"");
         let mut headers = HeaderMap::new();
         headers.insert(IF_NONE_MATCH, TAG.header_value());
@@ -122,7 +123,7 @@ mod tests {
             let is_listed = tags.iter().any(|(_, g, v)| (*g, *v) == (1, 15));
             let list: Vec<_> = tags.iter().map(|(is_weak, generation, version)| {
                 let (generation, version) = (*generation, *version);
-                let tag = EntityTag { generation, version, is_online: true };
+                let tag = EntityTag { generation, version, beside: "" };
                 format!("{}{tag}", if *is_weak { "W/" } else { "" })
             }).collect();
             prop_assert_eq!(is_known_by(&[&list.join(", ")]), is_listed);

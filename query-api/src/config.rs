@@ -5,15 +5,15 @@ use std::time::Duration;
 use access::AccessConfig;
 use consistency_token::TokenKey;
 use lifecycle::{HttpConfig, Shutdown};
-use read_models::database::DatabaseConfig;
+use read_models::database::{DatabaseConfig, event_store_schema};
 use settings::{Prefix, Settings, table};
 
-use crate::cache::CacheSettings;
+use crate::cache::{CacheSettings, Ttls};
 use crate::consistency::Waits;
 use crate::export::ExportLimits;
 use crate::lookups::LookupLimits;
 use crate::page::PageLimits;
-use crate::resource;
+use crate::{resource, user};
 
 /// What query-api runs with.
 pub struct Config {
@@ -28,6 +28,7 @@ pub struct Config {
     /// How long it may take to stop.
     pub drain: Duration,
     pub(crate) cache: Option<CacheSettings>,
+    pub(crate) ttls: Ttls,
     pub(crate) lookups: LookupLimits,
     pub(crate) page_lookups: LookupLimits,
     pub(crate) pages: PageLimits,
@@ -38,6 +39,10 @@ pub struct Config {
     pub(crate) max_waiting: usize,
     /// The topic of the `resource` view.
     pub(crate) resource_topic: String,
+    /// The topic of the `user` view.
+    pub(crate) user_topic: String,
+    /// The Postgres schema of decisions.
+    pub(crate) event_store: String,
 }
 
 impl Config {
@@ -51,6 +56,7 @@ impl Config {
             database: DatabaseConfig::from_settings(settings, &prefix),
             drain: Shutdown::budget(settings),
             cache: CacheSettings::from_settings(settings),
+            ttls: Ttls::from_settings(settings),
             lookups: LookupLimits {
                 connections: settings.size(&table::QUERY_API_CONNECTIONS),
                 queued: settings.size(&table::QUERY_API_QUEUED_READS),
@@ -70,6 +76,8 @@ impl Config {
             },
             max_waiting: settings.size(&table::QUERY_API_WAITING_READS),
             resource_topic: prefix.dotted(resource::TOPIC),
+            user_topic: prefix.dotted(user::TOPIC),
+            event_store: event_store_schema(&prefix),
         };
         config.check(settings);
         config

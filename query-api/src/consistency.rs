@@ -9,6 +9,7 @@ use axum::http::header::AGE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 use consistency_token::{Entry, Token, TokenKey};
+use lifecycle::http::PREFERENCE_APPLIED;
 use read_models::partitioner::partition_of;
 use read_models::recorded::LogPosition;
 use telemetry::Metric;
@@ -18,7 +19,7 @@ use tracing::{Instrument as _, Span};
 
 use crate::positions::map::{LogPartition, Need};
 use crate::positions::{Positions, Unreached};
-use crate::prefer::{Handling, PREFERENCE_APPLIED, Prefer};
+use crate::prefer::{Handling, Prefer};
 use crate::refused::Refused;
 
 pub(crate) use letters::{OldestLetter, OpenLetters, Shown};

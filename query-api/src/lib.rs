@@ -23,6 +23,8 @@ mod prefer;
 mod probes;
 mod refused;
 mod resource;
+mod text_range;
+mod user;
 
 use std::io;
 use std::net::SocketAddr;
@@ -37,7 +39,7 @@ use settings::Settings;
 use telemetry::Metric;
 use tokio_util::task::TaskTracker;
 
-use cache::{Cache, CacheCounters};
+use cache::{Cache, CacheCounters, Ttls};
 use consistency::Waits;
 use cursor::Cursors;
 use device_history::HistoryPages;
@@ -46,6 +48,7 @@ use lookups::Lookups;
 use page::{PageLimits, Slots};
 use positions::{Positions, follow};
 use resource::{ResourceLookup, ResourcePages};
+use user::{UserAudits, UserLookup, UserPages};
 
 pub use config::Config;
 
@@ -62,10 +65,16 @@ pub(crate) struct Parts {
     positions: Positions,
     waits: Waits,
     cache: Cache,
+    ttls: Ttls,
     resources: Lookups<ResourceLookup>,
     resource_topic: String,
     lists: Lookups<ResourcePages>,
     histories: Lookups<HistoryPages>,
+    users: Lookups<UserLookup>,
+    user_topic: String,
+    user_lists: Lookups<UserPages>,
+    user_audits: Lookups<UserAudits>,
+    event_store: String,
     pages: PageLimits,
     slots: Slots,
     cursors: Cursors,
@@ -82,18 +91,29 @@ impl std::ops::Deref for Api {
     }
 }
 
-/// Reads of the `resource` view by outcome.
+/// What was read.
 struct Counters {
+    resources: ReadCounters,
+    users: ReadCounters,
+    pages: metrics::Counter,
+    history_pages: metrics::Counter,
+    user_pages: metrics::Counter,
+    audit_pages: metrics::Counter,
+}
+
+/// Reads of the rows of a view by outcome.
+struct ReadCounters {
     found: metrics::Counter,
     not_modified: metrics::Counter,
     not_found: metrics::Counter,
-    pages: metrics::Counter,
-    history_pages: metrics::Counter,
     cache: CacheCounters,
 }
 
 fn described() -> Described<Api> {
-    resource::described().merge(device_history::described()).merge(api_docs::described())
+    resource::described()
+        .merge(device_history::described())
+        .merge(user::described())
+        .merge(api_docs::described())
 }
 
 /// What the query API serves.
@@ -149,17 +169,17 @@ impl Process for App {
         let positions = Positions::new(config.max_waiting);
         let (resources, connections) = Lookups::new(&config.database, config.lookups);
         let spawn = Spawn { tasks: &tasks, shutdown: &shutdown };
-        for (n, connection) in connections.into_iter().enumerate() {
-            spawn.must_run(health.component(format!("reads {}", n + 1)), connection);
-        }
+        spawn.must_all_run(&health, "reads", connections);
         let (lists, connections) = Lookups::new(&config.database, config.page_lookups);
-        for (n, connection) in connections.into_iter().enumerate() {
-            spawn.must_run(health.component(format!("pages of resources {}", n + 1)), connection);
-        }
+        spawn.must_all_run(&health, "pages of resources", connections);
         let (histories, connections) = Lookups::new(&config.database, config.page_lookups);
-        for (n, connection) in connections.into_iter().enumerate() {
-            spawn.must_run(health.component(format!("pages of history {}", n + 1)), connection);
-        }
+        spawn.must_all_run(&health, "pages of history", connections);
+        let (users, connections) = Lookups::new(&config.database, config.lookups);
+        spawn.must_all_run(&health, "reads of users", connections);
+        let (user_lists, connections) = Lookups::new(&config.database, config.page_lookups);
+        spawn.must_all_run(&health, "pages of users", connections);
+        let (user_audits, connections) = Lookups::new(&config.database, config.page_lookups);
+        spawn.must_all_run(&health, "pages of audits", connections);
         let exports =
             Exports::new(&config.database, config.exports, tasks.clone(), shutdown.clone());
         spawn.until_shutdown(follow::follow(
@@ -184,10 +204,16 @@ impl Process for App {
             positions,
             waits: config.waits,
             cache,
+            ttls: config.ttls,
             resources,
             resource_topic: config.resource_topic,
             lists,
             histories,
+            users,
+            user_topic: config.user_topic,
+            user_lists,
+            user_audits,
+            event_store: config.event_store,
             pages: config.pages,
             slots: Slots::new(config.pages),
             exports,
@@ -237,6 +263,16 @@ impl Spawn<'_> {
         });
     }
 
+    /// Work of the same kind, each a component with a number.
+    fn must_all_run<W>(&self, health: &Health, of: &str, all: Vec<W>)
+    where
+        W: Future<Output = ()> + Send + 'static,
+    {
+        for (n, work) in (1..).zip(all) {
+            self.must_run(health.component(format!("{of} {n}")), work);
+        }
+    }
+
     fn until_shutdown(&self, work: impl Future<Output = ()> + Send + 'static) {
         let shutdown = self.shutdown.clone();
         self.tasks.spawn(async move {
@@ -250,14 +286,26 @@ impl Spawn<'_> {
 
 impl Counters {
     fn new() -> Self {
-        let of = |outcome| Metric::QueryApiReads.counter(&["resource", outcome]);
+        let pages = |read_model| Metric::QueryApiPages.counter(&[read_model]);
+        Self {
+            resources: ReadCounters::of("resource"),
+            users: ReadCounters::of("user"),
+            pages: pages("resource"),
+            history_pages: pages("device_history"),
+            user_pages: pages("user"),
+            audit_pages: pages("user_audit"),
+        }
+    }
+}
+
+impl ReadCounters {
+    fn of(read_model: &str) -> Self {
+        let of = |outcome| Metric::QueryApiReads.counter(&[read_model, outcome]);
         Self {
             found: of("found"),
             not_modified: of("not_modified"),
             not_found: of("not_found"),
-            pages: Metric::QueryApiPages.counter(&["resource"]),
-            history_pages: Metric::QueryApiPages.counter(&["device_history"]),
-            cache: CacheCounters::of("resource"),
+            cache: CacheCounters::of(read_model),
         }
     }
 }

@@ -17,7 +17,10 @@ pub(crate) trait Listed: Send + Sync + 'static {
     /// What is read of each row.
     type Columns: for<'r> FromRow<'r, PgRow> + Send + Unpin + 'static;
 
-    /// The statement that reads them, in their order, `most` at most; a column `payload` is text.
+    /// What a row counts of the bytes of a page: an expression over the statement's columns.
+    const BYTES: &'static str = "octet_length(payload)";
+
+    /// The statement that reads them, in their order, `most` at most.
     fn push_rows(&self, sql: &mut QueryBuilder<Postgres>, most: Option<u64>);
 
     /// The order, by columns of the statement; no two rows share a place in it.
@@ -111,7 +114,7 @@ async fn rows<L: Listed>(
 fn page_statement<L: Listed>(listed: &L, size: Size) -> QueryBuilder<Postgres> {
     let order = listed.order();
     let mut sql = QueryBuilder::new("SELECT * FROM (SELECT p.*, count(*) OVER () AS in_all, ");
-    sql.push("coalesce(sum(octet_length(p.payload)) OVER (ORDER BY ").push(order);
+    sql.push("coalesce(sum(").push(L::BYTES).push(") OVER (ORDER BY ").push(order);
     sql.push(" ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before FROM (");
     listed.push_rows(&mut sql, Some(size.rows + 1));
     sql.push(") p) q WHERE before < ").push_bind(i64::try_from(size.bytes).unwrap_or(i64::MAX));

@@ -2,13 +2,8 @@
 
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderName};
-
-/// The header of preferences.
-pub(crate) const PREFER: HeaderName = HeaderName::from_static("prefer");
-
-/// The header that says which preferences were honoured.
-pub(crate) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+use axum::http::HeaderMap;
+use lifecycle::http::{preference, preferred_wait};
 
 /// What to do where a preference cannot be met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,26 +27,9 @@ impl Prefer {
     /// Reads all `Prefer` headers. Of a preference that stands twice the first counts; one whose
     /// value means nothing is ignored.
     pub(crate) fn from_headers(headers: &HeaderMap) -> Self {
-        let mut prefer = Self::default();
-        let mut seen = (false, false);
-        let lines = headers.get_all(PREFER).iter().filter_map(|line| line.to_str().ok());
-        for preference in lines.flat_map(|line| split(line, ',')) {
-            let (name, value) = name_and_value(preference);
-            if name.eq_ignore_ascii_case("wait") && !std::mem::replace(&mut seen.0, true) {
-                prefer.wait = seconds(value);
-            } else if name.eq_ignore_ascii_case("handling") && !std::mem::replace(&mut seen.1, true)
-            {
-                prefer.handling = handling(value);
-            }
-        }
-        prefer
+        let handling = preference(headers, "handling").and_then(handling);
+        Self { wait: preferred_wait(headers), handling }
     }
-}
-
-fn seconds(value: &str) -> Option<Duration> {
-    let is_number = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
-    // More seconds than a number holds is still a wish to wait for long; the cap shortens it.
-    is_number.then(|| Duration::from_secs(value.parse::<u32>().unwrap_or(u32::MAX).into()))
 }
 
 fn handling(value: &str) -> Option<Handling> {
@@ -64,35 +42,10 @@ fn handling(value: &str) -> Option<Handling> {
     }
 }
 
-/// `name = value; parameters`, the value perhaps in quotes.
-fn name_and_value(preference: &str) -> (&str, &str) {
-    let preference = split(preference, ';').next().unwrap_or_default();
-    let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
-    let value = value.trim();
-    let bare = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
-    (name.trim(), bare)
-}
-
-/// The parts between separators that are not inside quotes.
-fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
-    let (mut is_quoted, mut is_escaped) = (false, false);
-    text.split(move |c| {
-        if is_escaped {
-            is_escaped = false;
-            return false;
-        }
-        match c {
-            '\\' if is_quoted => is_escaped = true,
-            '"' => is_quoted = !is_quoted,
-            _ => return c == separator && !is_quoted,
-        }
-        false
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
+    use lifecycle::http::PREFER;
     use proptest::prelude::*;
 
     use super::*;

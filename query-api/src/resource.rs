@@ -10,7 +10,7 @@ use access::Role;
 use api_description::Described;
 use axum::extract::{Path, State, rejection::PathRejection};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LINK, VARY};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use domain::device::DeviceId;
 use problem_details::{Problem, ProblemType};
@@ -18,7 +18,7 @@ use read_models::cached::CachedRow;
 use read_models::resource;
 
 use crate::Api;
-use crate::cache::{CACHE_STATUS, CacheStatus, Place};
+use crate::cache::{CacheStatus, Place};
 use crate::caller::Authenticated;
 use crate::conditional::EntityTag;
 use crate::consistency::{Consistency, LogTopic, OpenLetters};
@@ -89,22 +89,22 @@ async fn get_resource(
     let mut settled = consistency.settle(&api.positions, topic, api.waits).await?;
     let found = find(&api, id.as_str(), settled.take_unsure()).await?;
     let settled = settled.despite(found.letters)?;
-    let cache_status = found.cache_status.header_value();
 
     let Some(row) = found.row else {
-        api.counters.not_found.increment(1);
+        api.counters.resources.not_found.increment(1);
         let problem = Problem::new(ProblemType::NotFound, "nothing is known of this device");
         let mut response = problem.into_response();
-        insert(response.headers_mut(), CACHE_STATUS, cache_status);
+        found.cache_status.tell(response.headers_mut());
         return Ok(settled.onto(response, None, &api.tokens));
     };
     let is_online = api.is_online(&row);
-    let tag = EntityTag { generation: row.generation, version: row.version, is_online };
+    let beside = if is_online { "" } else { ".offline" };
+    let tag = EntityTag { generation: row.generation, version: row.version, beside };
     let mut response = if tag.is_known_by(&headers) {
-        api.counters.not_modified.increment(1);
+        api.counters.resources.not_modified.increment(1);
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        api.counters.found.increment(1);
+        api.counters.resources.found.increment(1);
         ([(CONTENT_TYPE, "application/json")], shown_body(&row, is_online)).into_response()
     };
     let out = response.headers_mut();
@@ -112,7 +112,7 @@ async fn get_resource(
     out.insert(ETAG, tag.header_value());
     out.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     out.insert(VARY, HeaderValue::from_static("authorization, consistency-token, prefer"));
-    insert(out, CACHE_STATUS, cache_status);
+    found.cache_status.tell(out);
     let shown = api.positions.shown(&api.resource_topic, id.as_str(), row.position);
     Ok(settled.onto(response, shown, &api.tokens))
 }
@@ -145,10 +145,9 @@ struct Found {
 async fn find(api: &Api, id: &str, unsure: Vec<Need>) -> Result<Found, LookupError> {
     let found =
         if unsure.is_empty() {
-            let place = api
-                .positions
-                .partition_now(&api.resource_topic, id)
-                .map(|partition| Place { noun: NOUN, projection: PROJECTION, id, partition });
+            let place = api.positions.partition_now(&api.resource_topic, id).map(|partition| {
+                Place { noun: NOUN, projection: PROJECTION, id, partition, ttl: api.ttls.resource }
+            });
             let load = async || {
                 let key = ResourceKey { id: id.to_owned(), unsure: Vec::new() };
                 Ok(api.resources.find(key).await?.stored.map(|stored| stored.cached()))
@@ -161,14 +160,8 @@ async fn find(api: &Api, id: &str, unsure: Vec<Need>) -> Result<Found, LookupErr
             let row = found.stored.map(|stored| stored.cached());
             Found { row, letters: found.letters, cache_status: api.cache.bypassed() }
         };
-    api.counters.cache.count(found.cache_status);
+    api.counters.resources.cache.count(found.cache_status);
     Ok(found)
-}
-
-fn insert(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
-    if let Some(value) = value {
-        headers.insert(name, value);
-    }
 }
 
 /// An id that no device can have names nothing.

@@ -13,7 +13,7 @@ use test_support::World;
 const QUERIES: &str = include_str!("../../docs/analysts.md");
 const DICTIONARY: &str = include_str!("../../docs/data-dictionary.md");
 
-const VIEWS: [&str; 4] = ["dead_letters", "device_history", "freshness", "resources"];
+const VIEWS: [&str; 5] = ["dead_letters", "device_history", "freshness", "resources", "users"];
 
 /// Rows that may be read without an index: of small tables, and of months that have not begun.
 const A_FEW: f64 = 100.0;
@@ -121,7 +121,8 @@ async fn analysts_read_the_views_and_nothing_else() -> Result<()> {
     .await?;
     let mut views = Vec::new();
     for (name, kind) in relations {
-        let refused = refusal(&mut session, &format!("SELECT * FROM {name}")).await;
+        // Of one view some columns are not theirs.
+        let refused = refusal(&mut session, &format!("SELECT count(*) FROM {name}")).await;
         if kind == "v" {
             ensure!(refused.is_none(), "{name} is refused: {refused:?}");
             views.push(name);
@@ -132,6 +133,11 @@ async fn analysts_read_the_views_and_nothing_else() -> Result<()> {
     views.sort();
     ensure!(views == VIEWS, "the views are {views:?}");
     session.execute("SET default_transaction_read_only = off").await?;
+    for column in ["username", "email", "full_name", "bio", "image"] {
+        let refused = refusal(&mut session, &format!("SELECT {column} FROM users")).await;
+        ensure!(refused.as_deref() == Some("42501"), "{column} is answered {refused:?}");
+    }
+    session.execute("SELECT id, roles, active, erased, created_at FROM users").await?;
     for write in [
         "INSERT INTO resources (id) VALUES ('x')",
         "DELETE FROM dead_letters",

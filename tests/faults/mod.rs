@@ -6,6 +6,7 @@ mod broker;
 mod cache;
 mod crashes;
 mod database;
+mod decisions;
 mod letter_crashes;
 mod letters;
 mod log_identity;

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use event_schema::schema::Schema;
+use event_schema::device;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use test_support::{
     Log, Outgoing, OwnStack, RegistryAnswer, Report, Running, StubRegistry, World, a_report,
@@ -185,7 +185,7 @@ async fn records_of_an_unknown_schema_are_folded_once_the_registry_says_that_it_
     stands_still(&world, &projector, &[&format!("schema id {}", log.schema_id())]).await?;
     ensure!(world.folded().await? == 0, "something was folded");
 
-    stub.set(RegistryAnswer::Schema(Schema::DeviceEventReportedV1.text()));
+    stub.set(RegistryAnswer::Schema(device::WRITTEN.text()));
     recovered(&world, &projector).await?;
     // What was learnt is not asked again.
     stub.set(RegistryAnswer::Status(500));

@@ -14,4 +14,6 @@ mod lists;
 mod partitions;
 mod resource;
 mod secured;
+pub(crate) mod users;
+mod users_read;
 mod walk_through;

@@ -20,6 +20,15 @@ pub fn mint() -> Result<String> {
     Claims::tester(LIFETIME).sign(SECRET)
 }
 
+/// The token of somebody who may do what admins may, which `.local/env` offers too.
+///
+/// # Errors
+/// The claims cannot be encoded.
+pub fn mint_admin() -> Result<String> {
+    let roles = ["user", "admin"].map(str::to_owned).to_vec();
+    Claims { sub: "local-admin".to_owned(), roles, ..Claims::tester(LIFETIME) }.sign(SECRET)
+}
+
 /// What a token says.
 #[derive(Debug, Clone, Serialize)]
 pub struct Claims {

@@ -4,6 +4,7 @@
 pub mod checkout;
 pub mod deploy;
 pub mod dev_token;
+pub mod first_admin;
 pub mod first_event;
 pub mod fuzz_api;
 pub mod gates;

@@ -143,6 +143,16 @@ impl Stack {
         self.below_checkout(self.local.bin().join(service::REPLAYER))
     }
 
+    /// Where mails of the local stack are put, relative to the checkout if it can.
+    pub(crate) fn outbox(&self) -> PathBuf {
+        self.below_checkout(service::outbox(self))
+    }
+
+    /// The program of command-api with its settings, to be run as a tool.
+    pub(crate) fn command_api_tool(&self) -> (PathBuf, Vec<(String, String)>) {
+        service::command_api_tool(self)
+    }
+
     fn below_checkout(&self, path: PathBuf) -> PathBuf {
         path.strip_prefix(&self.local.checkout).map(Path::to_owned).unwrap_or(path)
     }

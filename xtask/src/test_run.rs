@@ -14,7 +14,8 @@ use crate::stack::ports::Ports;
 use crate::stack::scale::Scale;
 use crate::stack::{self, Stack, group};
 
-/// Far from the ports of a stack that is worked with.
+/// Far from the ports of a stack that is worked with, and below those that the kernel gives to whoever
+/// connects (from 32,768).
 const FIRST_OFFSET: u16 = 20_000;
 
 /// Where the stack of a run lives.

@@ -1,9 +1,9 @@
-//! `make up`: the whole stack, a first event, and what to try next.
+//! `make up`: the whole stack, a first event, what to try next, and a first admin.
 
 use anyhow::Result;
 
 use crate::stack::Stack;
-use crate::{dev_token, first_event};
+use crate::{dev_token, first_admin, first_event};
 
 /// Brings up what does not run, deploys what is missing, and shows that it works.
 ///
@@ -21,7 +21,8 @@ a first event went in and came back: {resource}
 
   front door  {url}
   the API     {url}/api/v1/docs   (every operation, to be tried)
-  all else    . {env}   (addresses, passwords, DEV_TOKEN)
+  all else    . {env}   (addresses, passwords, DEV_TOKEN, ADMIN_TOKEN)
+  mails       {outbox}
 
 try, in this directory:
 
@@ -37,6 +38,16 @@ a token for device-tester, good for a week:
 {token}",
         env = stack.env_file().display(),
         replayer = stack.replayer().display(),
+        outbox = stack.outbox().display(),
     );
+    println!("\nthe first admin, who may let others be something:\n");
+    match first_admin::register(stack) {
+        Ok(said) => println!(
+            "{said}\nwhoever was registered by this command has the password {password}",
+            password = first_admin::PASSWORD
+        ),
+        // The stack is up, and the next `make up` tries again.
+        Err(error) => println!("warning: nobody was registered: {error:#}"),
+    }
     Ok(())
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::ser::{SerializeStruct as _, Serializer};
 use uuid::Uuid;
 
-use crate::deployment::Deployed;
+use crate::deployment::DeployedFamily;
 
 const CONSISTENCY_TOKEN: HeaderName = HeaderName::from_static("consistency-token");
 
@@ -21,7 +21,7 @@ const USUAL_HEADERS: usize = 10;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A token of a wrong position would promise a reader what it does not hold: better none.
-pub(super) fn token(deployed: &Deployed, delivered: Delivered) -> Option<Token> {
+pub(super) fn token(deployed: &DeployedFamily, delivered: Delivered) -> Option<Token> {
     let partition = u32::try_from(delivered.partition).ok()?;
     Some(Token::of_record(&deployed.topic, deployed.epoch, partition, delivered.offset?))
 }

@@ -7,6 +7,7 @@ use domain::Timestamp;
 use domain::device::{DeviceEventReported, DeviceId};
 use event_schema::device::{WRITTEN, encode};
 use event_schema::header::{Headers, SOURCE_COMMAND_API};
+use event_schema::schema::Family;
 use http::HeaderMap;
 use kafka_io::producer::{Delivered, LostOutcome, Refusal, SendError};
 use lifecycle::http::{RequestContext, TRACE_PARENT, TraceParent};
@@ -20,7 +21,7 @@ use super::fields::Place;
 use super::identity::{ClientId, Identity, Named, Reported};
 use super::request::Report;
 use super::{RETRY_AFTER, Shared};
-use crate::deployment::Deployed;
+use crate::deployment::DeployedFamily;
 use crate::idempotency_key::IdempotencyKey;
 use crate::log::{Log, NewRecord};
 
@@ -132,19 +133,21 @@ impl<L: Log> Shared<L> {
     ///
     /// # Errors
     /// It is not known yet, and nothing can be written.
-    pub(super) fn deployed(&self) -> Result<&Deployed, Problem> {
-        self.reporting.known.get().ok_or_else(|| {
-            self.outcomes.not_ready();
-            let detail = "the service has not finished its start; nothing was written";
-            Problem::new(ProblemType::NotReady, detail).with_retry_after(RETRY_AFTER)
-        })
+    pub(super) fn deployed(&self) -> Result<&DeployedFamily, Problem> {
+        self.reporting.known.get().map(|deployed| deployed.of_family(Family::Device)).ok_or_else(
+            || {
+                self.outcomes.not_ready();
+                let detail = "the service has not finished its start; nothing was written";
+                Problem::new(ProblemType::NotReady, detail).with_retry_after(RETRY_AFTER)
+            },
+        )
     }
 
     /// Hands an event to the log. What is handed over first stands there first, in one stream. `sending`
     /// is the step of the request that does so, where it is traced.
     pub(super) fn queue(
         &self,
-        deployed: &Deployed,
+        deployed: &DeployedFamily,
         new: &NewEvent,
         place: Place,
         asked: Asked<'_>,
@@ -154,7 +157,8 @@ impl<L: Log> Shared<L> {
         NotQueued,
     > {
         let NewEvent { event, lineage, .. } = new;
-        let value = encode(event, deployed.schema_id).map_err(|error| {
+        let schema_id = deployed.schema_id(WRITTEN).ok_or(NotQueued::NotEncoded)?;
+        let value = encode(event, schema_id).map_err(|error| {
             tracing::error!(error = &error as &dyn std::error::Error, "event not encoded");
             NotQueued::NotEncoded
         })?;

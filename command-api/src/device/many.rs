@@ -14,7 +14,7 @@ use super::answer::{ItemResult, several, token};
 use super::append::{Asked, NewEvent, NotQueued, Queued};
 use super::fields::Place;
 use super::reading::Many;
-use crate::deployment::Deployed;
+use crate::deployment::DeployedFamily;
 use crate::log::Log;
 
 impl<L: Log> Shared<L> {
@@ -55,7 +55,7 @@ impl<L: Log> Shared<L> {
     /// of one that the client will send again.
     fn queue_all(
         &self,
-        deployed: &Deployed,
+        deployed: &DeployedFamily,
         many: Many,
         asked: Asked<'_>,
         sending: &Span,
@@ -83,7 +83,7 @@ impl<L: Log> Shared<L> {
 
 /// The token of all these records. None where the log did not say of one where it stands, or where
 /// they are in more partitions than a token names: a read with less would promise too much.
-fn token_of_all(deployed: &Deployed, delivered: &[Delivered]) -> Option<Token> {
+fn token_of_all(deployed: &DeployedFamily, delivered: &[Delivered]) -> Option<Token> {
     let mut last = BTreeMap::new();
     for place in delivered {
         let offset = last.entry(place.partition).or_insert(place.offset?);
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     fn entries(places: &[(i32, Option<u64>)]) -> Option<Vec<(u32, u64)>> {
-        let deployed = Deployed { topic: "t".into(), epoch: 1, schema_id: 1 };
+        let deployed = DeployedFamily { topic: "t".into(), epoch: 1, schema_ids: Vec::new() };
         let delivered = |&(partition, offset)| Delivered { partition, offset };
         let token = token_of_all(&deployed, &places.iter().map(delivered).collect::<Vec<_>>())?;
         let entry = |entry: Entry<'_>| match entry {

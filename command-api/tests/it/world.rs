@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use access::{AccessConfig, Verifier};
 use axum::Router;
 use axum::body::Body;
-use command_api::deployment::{Deployed, Known};
+use command_api::deployment::{Deployed, DeployedFamily, Known};
 use command_api::device::{self, ReportLimits, Reporting};
 use command_api::log::{Log, NewRecord};
 use consistency_token::TokenKey;
@@ -20,10 +20,11 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use jsonwebtoken::{EncodingKey, Header, encode};
 use kafka_io::producer::{Delivered, LostOutcome, Refusal, SendError};
+use kafka_io::topic::Topic;
 use parking_lot::Mutex;
 use problem_details::BodyLimits;
 use serde_json::{Value, json};
-use settings::Settings;
+use settings::{Prefix, Settings};
 use tower::ServiceExt;
 
 pub(crate) const SECRET: &[u8] = b"local-dev-secret";
@@ -150,7 +151,11 @@ impl World {
     }
 
     fn deployed() -> Known {
-        Known::new(Deployed { topic: "events-input".into(), epoch: 1, schema_id: SCHEMA_ID })
+        Known::new(Deployed::new(|family| DeployedFamily {
+            topic: Topic::of(family).name(&Prefix::default()),
+            epoch: 1,
+            schema_ids: family.schemas().zip(SCHEMA_ID + 100 * family as u32..).collect(),
+        }))
     }
 
     fn of(known: Known, bytes: usize) -> Self {

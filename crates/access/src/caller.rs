@@ -3,52 +3,9 @@
 use std::fmt;
 
 use domain::device::DeviceId;
+use domain::role::Role;
 
 use crate::Forbidden;
-
-/// What a caller is allowed to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// A person.
-    User,
-    /// Decides about others' articles and requests.
-    Approver,
-    /// Runs the service.
-    Admin,
-    /// A device that reports.
-    Device,
-    /// Answers emergencies.
-    Responder,
-    /// Reads reports.
-    Analyst,
-}
-
-impl Role {
-    /// Every role.
-    pub const ALL: [Self; 6] =
-        [Self::User, Self::Approver, Self::Admin, Self::Device, Self::Responder, Self::Analyst];
-
-    /// The name in the `roles` claim.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Approver => "approver",
-            Self::Admin => "admin",
-            Self::Device => "device",
-            Self::Responder => "responder",
-            Self::Analyst => "analyst",
-        }
-    }
-
-    /// The role of this name; names of other systems are none of ours.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.name() == name)
-    }
-
-    fn bit(self) -> u8 {
-        1 << self as u8
-    }
-}
 
 /// A set of roles.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -57,14 +14,18 @@ pub struct Roles(u8);
 impl Roles {
     /// True where the role is among them.
     pub fn contains(self, role: Role) -> bool {
-        self.0 & role.bit() != 0
+        self.0 & bit(role) != 0
     }
 
     /// The set and this role.
     #[must_use]
     pub fn with(self, role: Role) -> Self {
-        Self(self.0 | role.bit())
+        Self(self.0 | bit(role))
     }
+}
+
+const fn bit(role: Role) -> u8 {
+    1 << role as u8
 }
 
 impl FromIterator<Role> for Roles {
@@ -117,6 +78,14 @@ impl Caller {
             _ => Ok(()),
         }
     }
+
+    /// Refuses a caller who speaks for a device and for nobody else.
+    pub fn must_be_unbound(&self) -> Result<(), Forbidden> {
+        match self.device_id {
+            Some(_) => Err(Forbidden::BoundToDevice),
+            None => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -124,12 +93,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_role_is_known_by_its_name() {
+    fn a_set_holds_the_roles_that_were_put_into_it() {
         for role in Role::ALL {
-            assert_eq!(Role::parse(role.name()), Some(role));
             let only: Roles = [role].into_iter().collect();
             assert!(Role::ALL.into_iter().all(|other| only.contains(other) == (other == role)));
         }
-        assert_eq!(Role::parse("Admin"), None);
     }
 }

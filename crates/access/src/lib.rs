@@ -17,8 +17,9 @@ mod verifier;
 #[cfg(test)]
 mod tests;
 
-pub use caller::{Caller, Role, Roles};
+pub use caller::{Caller, Roles};
 pub use config::AccessConfig;
+pub use domain::role::Role;
 pub use keys::{JwksError, KeySet};
 pub use refresh::refresh;
 pub use refused::{Forbidden, Unauthenticated};

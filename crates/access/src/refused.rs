@@ -108,6 +108,9 @@ pub enum Forbidden {
     /// They speak for one device, and it is not this one.
     #[error("the access token is bound to another device")]
     AnotherDevice,
+    /// They speak for a device, and this is nothing of a device.
+    #[error("the access token is bound to a device")]
+    BoundToDevice,
 }
 
 impl Forbidden {
@@ -116,6 +119,7 @@ impl Forbidden {
         match self {
             Self::NoneOfTheRoles(_) => "role",
             Self::AnotherDevice => "another-device",
+            Self::BoundToDevice => "bound-to-device",
         }
     }
 }

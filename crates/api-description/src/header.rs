@@ -17,6 +17,8 @@ pub enum Header {
     ConsistencyToken,
     /// The version that is shown.
     ETag,
+    /// Where to look for what came of it.
+    Location,
     /// The next page.
     NextPage,
     /// The canonical path of an older one.
@@ -33,13 +35,14 @@ pub enum Header {
 
 impl Header {
     /// Every header.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Age,
         Self::CacheControl,
         Self::CacheStatus,
         Self::Checksum,
         Self::ConsistencyToken,
         Self::ETag,
+        Self::Location,
         Self::NextPage,
         Self::CanonicalPath,
         Self::PreferenceApplied,
@@ -56,6 +59,7 @@ impl Header {
             Self::CacheStatus => "Cache-Status",
             Self::ConsistencyToken => "Consistency-Token",
             Self::Checksum | Self::ETag => "ETag",
+            Self::Location => "Location",
             Self::NextPage | Self::CanonicalPath => "Link",
             Self::PreferenceApplied => "Preference-Applied",
             Self::RequestId => "X-Request-Id",
@@ -73,6 +77,7 @@ impl Header {
             Self::Checksum => "Checksum",
             Self::ConsistencyToken => "ConsistencyToken",
             Self::ETag => "ETag",
+            Self::Location => "Location",
             Self::NextPage => "NextPage",
             Self::CanonicalPath => "CanonicalPath",
             Self::PreferenceApplied => "PreferenceApplied",
@@ -105,8 +110,9 @@ impl Header {
             ),
             Self::ETag => (
                 "The version that is shown; `W/` before it says that the answer was compressed.",
-                json!({"type": "string", "pattern": "^(W/)?\"[0-9]+\\.[0-9]+(\\.offline)?\"$"}),
+                json!({"type": "string", "pattern": "^(W/)?\"([0-9]+\\.)?[0-9]+(\\.offline|\\.public)?\"$"}),
             ),
+            Self::Location => ("Where to look for what came of it.", text),
             Self::NextPage => {
                 ("`<path and query>; rel=\"next\"`, where this is not the last page.", text)
             }

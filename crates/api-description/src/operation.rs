@@ -17,6 +17,12 @@ pub enum Verb {
     Get,
     /// Takes what a client has.
     Post,
+    /// Replaces.
+    Put,
+    /// Changes some of it.
+    Patch,
+    /// Takes away.
+    Delete,
 }
 
 /// What a request may come to wherever it goes: the front door or the server end it before a handler
@@ -57,6 +63,20 @@ impl Verb {
         match self {
             Self::Get => MethodFilter::GET,
             Self::Post => MethodFilter::POST,
+            Self::Put => MethodFilter::PUT,
+            Self::Patch => MethodFilter::PATCH,
+            Self::Delete => MethodFilter::DELETE,
+        }
+    }
+
+    /// What `Allow` says where it is served.
+    pub(crate) fn allowed(self) -> &'static str {
+        match self {
+            Self::Get => "GET,HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
         }
     }
 
@@ -64,6 +84,9 @@ impl Verb {
         match self {
             Self::Get => "get",
             Self::Post => "post",
+            Self::Put => "put",
+            Self::Patch => "patch",
+            Self::Delete => "delete",
         }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use uuid::Uuid;
 
 use crate::Timestamp;
+use crate::characters::{first_not, is_visible};
 
 /// The name a device has given itself: the stream its events form and the key they are logged
 /// under.
@@ -46,7 +47,7 @@ impl DeviceId {
         if length > limit {
             return Err(DeviceIdError::TooLong { length, limit });
         }
-        match text.chars().enumerate().find(|(_, c)| !is_visible(*c)) {
+        match first_not(&text, is_visible) {
             Some((index, character)) => Err(DeviceIdError::NotVisible { character, index }),
             None => Ok(Self(text)),
         }
@@ -72,19 +73,6 @@ impl fmt::Display for DeviceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// Visible: not white space, not a control, and none of the code points that only steer how others
-/// are shown (zero-width, bidirectional, byte-order and language marks) or stand for nothing.
-fn is_visible(c: char) -> bool {
-    !(c.is_whitespace()
-        || c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e0fff}')
-        || (u32::from(c) & 0xfffe) == 0xfffe
-        || ('\u{fdd0}'..='\u{fdef}').contains(&c))
 }
 
 /// Whether a client named the event itself, so that a retry can be told from a new event.

@@ -1,9 +1,13 @@
 //! What can happen to the things Millrace knows, and the rules they obey: pure, without I/O, clock,
 //! randomness or log.
 
+pub mod decision;
 pub mod device;
 pub mod json_text;
+pub mod role;
+pub mod user;
 
+mod characters;
 mod timestamp;
 
 pub use timestamp::Timestamp;

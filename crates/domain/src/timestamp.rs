@@ -1,5 +1,7 @@
 //! A point in time, to the microsecond.
 
+use std::time::Duration;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 
 /// Microseconds since 1970-01-01T00:00:00 UTC: what Avro's `timestamp-micros` and Postgres'
@@ -21,6 +23,13 @@ impl Timestamp {
     /// Microseconds since 1970.
     pub fn micros(self) -> i64 {
         self.0
+    }
+
+    /// The time so much later, or the last that can be told.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(micros))
     }
 
     /// RFC 3339 in UTC with six decimals, or `None` beyond the years a calendar can write.
@@ -46,5 +55,13 @@ mod tests {
             Timestamp::parse_rfc3339("2026-03-01T14:00:00+02:00"),
             Timestamp::parse_rfc3339("2026-03-01T12:00:00Z")
         );
+    }
+
+    #[test]
+    fn a_time_after_all_times_is_the_last() {
+        let noon = Timestamp::parse_rfc3339("2026-03-01T12:00:00Z").unwrap();
+        let one = Timestamp::parse_rfc3339("2026-03-01T13:00:00Z").unwrap();
+        assert_eq!(noon.after(Duration::from_hours(1)), one);
+        assert_eq!(noon.after(Duration::MAX), Timestamp(i64::MAX));
     }
 }

@@ -12,11 +12,11 @@ use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
 use crate::decode::{DecodeError, EventFamily};
-use crate::schema::{Family, Schema};
-use crate::wire;
+use crate::schema::{DeviceSchema, Family, Schema};
+use crate::{datum, wire};
 
 /// The schema that new events are written with; its id is what [`encode`] is given.
-pub const WRITTEN: Schema = Schema::DeviceEventReportedV1;
+pub const WRITTEN: Schema = Schema::Device(DeviceSchema::EventReportedV1);
 
 /// An event could not be written as its own schema, which is a defect of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +26,8 @@ pub struct EncodeError(#[source] apache_avro::Error);
 /// The value of a record in the log: the wire format's prefix and the event in the schema
 /// [`WRITTEN`], whose id in the registry is `schema_id`.
 pub fn encode(event: &DeviceEventReported, schema_id: u32) -> Result<Vec<u8>, EncodeError> {
-    static WRITER: LazyLock<GenericDatumWriter<'static>> = LazyLock::new(|| writer(WRITTEN));
+    static WRITER: LazyLock<&GenericDatumWriter<'static>> =
+        LazyLock::new(|| datum::writer(WRITTEN));
     let mut request_id = Uuid::encode_buffer();
     let record = ReportedV1Ref {
         device_id: event.device_id.as_str(),
@@ -56,14 +57,15 @@ impl EventFamily for DeviceEvent {
     const FAMILY: Family = Family::Device;
 
     fn read(schema: Schema, datum: &mut &[u8]) -> Result<Self, DecodeError> {
-        static V1: LazyLock<GenericDatumReader<'static>> =
-            LazyLock::new(|| reader(Schema::DeviceEventReportedV1));
+        static V1: LazyLock<&GenericDatumReader<'static>> =
+            LazyLock::new(|| datum::reader(Schema::Device(DeviceSchema::EventReportedV1)));
         match schema {
-            Schema::DeviceEventReportedV1 => {
+            Schema::Device(DeviceSchema::EventReportedV1) => {
                 let record: ReportedV1 =
                     V1.read_deser(datum).map_err(|_| DecodeError::Malformed { what: "datum" })?;
                 record.upcast().map(Self::Reported)
             }
+            Schema::User(_) => Err(DecodeError::Malformed { what: "schema" }),
         }
     }
 }
@@ -124,20 +126,4 @@ impl ReportedV1 {
             payload: self.payload,
         })
     }
-}
-
-#[expect(
-    clippy::expect_used,
-    reason = "the schema is part of the program and a test writes with it"
-)]
-fn writer(schema: Schema) -> GenericDatumWriter<'static> {
-    GenericDatumWriter::builder(schema.parsed()).build().expect("a schema refers to a missing name")
-}
-
-#[expect(
-    clippy::expect_used,
-    reason = "the schema is part of the program and a test reads with it"
-)]
-fn reader(schema: Schema) -> GenericDatumReader<'static> {
-    GenericDatumReader::builder(schema.parsed()).build().expect("a schema refers to a missing name")
 }

@@ -4,9 +4,12 @@ pub mod compatibility;
 pub mod decode;
 pub mod device;
 pub mod header;
+pub mod personal;
 pub mod registry;
 pub mod schema;
+pub mod user;
 
+mod datum;
 mod wire;
 
 /// The most bytes that one length inside a datum may ask for.

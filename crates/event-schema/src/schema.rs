@@ -1,62 +1,104 @@
 //! Every schema version ever released, as part of the program.
 
+mod device;
+mod user;
+
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-/// A version of an event's schema. A released one never changes; a change is a new version, a
-/// breaking change a new record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Schema {
-    /// `millrace.device.DeviceEventReported`, version 1.
-    DeviceEventReportedV1,
+pub use device::DeviceSchema;
+pub use user::UserSchema;
+
+macro_rules! families {
+    ($($(#[$doc:meta])* $family:ident($schema:ident);)*) => {
+        /// A version of an event's schema. A released one never changes; a change is a new version, a
+        /// breaking change a new record.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Schema {
+            $($(#[$doc])* $family($schema),)*
+        }
+
+        /// Which events share a topic: one family per kind of aggregate.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Family {
+            $($(#[$doc])* $family,)*
+        }
+
+        impl Family {
+            /// How many there are.
+            pub const COUNT: usize = [$(stringify!($family)),*].len();
+
+            /// Every family, in the order of their numbers (`as usize`).
+            pub const ALL: [Self; Self::COUNT] = [$(Self::$family),*];
+        }
+
+        impl Schema {
+            /// The family, hence the topic.
+            pub const fn family(self) -> Family {
+                match self {
+                    $(Self::$family(_) => Family::$family,)*
+                }
+            }
+
+            fn released(self) -> Released {
+                match self {
+                    $(Self::$family(schema) => schema.released(),)*
+                }
+            }
+        }
+    };
 }
 
-/// Which events share a topic: one family per kind of aggregate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Family {
+families! {
     /// What devices report.
-    Device,
+    Device(DeviceSchema);
+    /// What happens to users.
+    User(UserSchema);
+}
+
+/// What there is to say of a schema version.
+struct Released {
+    text: &'static str,
+    record_name: &'static str,
+    version: i32,
+    event_type: &'static str,
 }
 
 impl Schema {
     /// Every version of every record, oldest first within a record.
-    pub const ALL: &[Self] = &[Self::DeviceEventReportedV1];
+    pub const ALL: &[Self] = &[
+        Self::Device(DeviceSchema::EventReportedV1),
+        Self::User(UserSchema::RegisteredV1),
+        Self::User(UserSchema::EmailVerificationRequestedV1),
+        Self::User(UserSchema::EmailVerifiedV1),
+        Self::User(UserSchema::ProfileUpdatedV1),
+        Self::User(UserSchema::EmailChangedV1),
+        Self::User(UserSchema::DeactivatedV1),
+        Self::User(UserSchema::ReactivatedV1),
+        Self::User(UserSchema::RoleGrantedV1),
+        Self::User(UserSchema::RoleRevokedV1),
+        Self::User(UserSchema::ErasedV1),
+    ];
 
     /// The schema as it stands in its file, which is what the registry is given.
     pub fn text(self) -> &'static str {
-        match self {
-            Self::DeviceEventReportedV1 => {
-                include_str!("../../../schemas/device/DeviceEventReported.v1.avsc")
-            }
-        }
+        self.released().text
     }
 
     /// The record's full name.
     pub fn record_name(self) -> &'static str {
-        match self {
-            Self::DeviceEventReportedV1 => "millrace.device.DeviceEventReported",
-        }
+        self.released().record_name
     }
 
     /// The version in the file's name, counted from 1 for each record.
     pub fn version(self) -> i32 {
-        match self {
-            Self::DeviceEventReportedV1 => 1,
-        }
-    }
-
-    /// The family, hence the topic.
-    pub fn family(self) -> Family {
-        match self {
-            Self::DeviceEventReportedV1 => Family::Device,
-        }
+        self.released().version
     }
 
     /// The CloudEvents `type` of the record: `<context>.<aggregate>.<fact>.v<n>`. The number rises
     /// with a breaking change, hence with a new record, not with a version of a record.
     pub fn event_type(self) -> &'static str {
-        match self {
-            Self::DeviceEventReportedV1 => "millrace.device.event-reported.v1",
-        }
+        self.released().event_type
     }
 
     /// The registry's subject on a topic (`TopicRecordNameStrategy`).
@@ -74,15 +116,26 @@ impl Schema {
 
     /// The schema as the Avro library reads it, parsed once.
     pub(crate) fn parsed(self) -> &'static apache_avro::Schema {
-        static DEVICE_EVENT_REPORTED_V1: LazyLock<apache_avro::Schema> =
-            LazyLock::new(|| parse(Schema::DeviceEventReportedV1));
-        match self {
-            Self::DeviceEventReportedV1 => &DEVICE_EVENT_REPORTED_V1,
-        }
+        static PARSED: LazyLock<BTreeMap<Schema, apache_avro::Schema>> =
+            LazyLock::new(|| Schema::ALL.iter().map(|schema| (*schema, parse(*schema))).collect());
+        &PARSED[&self]
     }
 }
 
 impl Family {
+    /// Whether its events are decided, hence stand in streams of the event store; the others are facts.
+    pub const fn is_decided(self) -> bool {
+        match self {
+            Self::Device => false,
+            Self::User => true,
+        }
+    }
+
+    /// Those whose events are decided.
+    pub fn decided() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|family| family.is_decided())
+    }
+
     /// The schemas of the family's events, oldest first within a record.
     pub fn schemas(self) -> impl Iterator<Item = Schema> {
         Schema::ALL.iter().copied().filter(move |schema| schema.family() == self)
@@ -110,9 +163,16 @@ mod tests {
     }
 
     #[test]
+    fn the_number_of_a_family_is_its_place_among_all() {
+        for (place, family) in Family::ALL.into_iter().enumerate() {
+            assert_eq!(family as usize, place, "{family:?}");
+        }
+    }
+
+    #[test]
     fn a_subject_is_the_topic_and_the_record() {
         assert_eq!(
-            Schema::DeviceEventReportedV1.subject("acme.events-input"),
+            Schema::Device(DeviceSchema::EventReportedV1).subject("acme.events-input"),
             "acme.events-input-millrace.device.DeviceEventReported"
         );
     }

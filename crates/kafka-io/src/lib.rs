@@ -11,6 +11,7 @@ pub mod producer;
 pub mod record_reader;
 pub mod security;
 pub mod statistics;
+pub mod tail;
 pub mod topic;
 
 mod client_log;

@@ -1,17 +1,9 @@
 //! The topics and consumer groups: every name and setting of the log, declared once.
 
+use event_schema::schema::Family;
 use settings::Prefix;
 
 use crate::admin::TopicPlan;
-
-/// A topic. Its partition count never changes: growth is a new life of the topic (an epoch).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Topic {
-    /// What devices report; key: the device's name.
-    EventsInput,
-    /// Copies of records that were set aside, for people and tools; the letters' table is the truth.
-    EventsDlq,
-}
 
 /// A group under which a projection reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,6 +12,8 @@ pub enum ConsumerGroup {
     EventsProcessor,
     /// The projection `device_history`.
     EventsProcessorHistory,
+    /// The projection `user`.
+    ProjectorUser,
 }
 
 /// The largest record batch a broker takes on our topics, in bytes. A producer's `batch.size` stays
@@ -46,20 +40,56 @@ const LETTERS: &[(&str, &str)] = &[
     ("unclean.leader.election.enable", "false"),
 ];
 
+macro_rules! topics {
+    ($($(#[$doc:meta])* $topic:ident = $name:literal $config:ident;)*) => {
+        /// A topic. Its partition count never changes: growth is a new life of the topic (an epoch).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Topic {
+            $($(#[$doc])* $topic,)*
+        }
+
+        impl Topic {
+            /// Every topic.
+            pub const ALL: &[Self] = &[$(Self::$topic),*];
+
+            /// The name in the cluster.
+            pub fn name(self, prefix: &Prefix) -> String {
+                prefix.dotted(match self {
+                    $(Self::$topic => $name,)*
+                })
+            }
+
+            /// Settings it is created with; `min.insync.replicas` and the replication factor come from
+            /// the cluster it is created in.
+            pub fn config(self) -> &'static [(&'static str, &'static str)] {
+                match self {
+                    $(Self::$topic => $config,)*
+                }
+            }
+        }
+    };
+}
+
+topics! {
+    /// What devices report; key: the device's name.
+    EventsInput = "events-input" RECORD;
+    /// Copies of records that were set aside, for people and tools; the letters' table is the truth.
+    EventsDlq = "events-dlq" LETTERS;
+    /// What is decided about users; key: `user-` and the user's id.
+    IdentityUser = "identity.user" RECORD;
+}
+
 impl Topic {
-    /// Every topic.
-    pub const ALL: &[Self] = &[Self::EventsInput, Self::EventsDlq];
-
-    /// The name in the cluster.
-    pub fn name(self, prefix: &Prefix) -> String {
-        prefix.dotted(match self {
-            Self::EventsInput => "events-input",
-            Self::EventsDlq => "events-dlq",
-        })
-    }
-
     /// Partitions it is created with, unless a deployment says otherwise.
     pub const PARTITIONS: i32 = 12;
+
+    /// The topic of a family's events.
+    pub const fn of(family: Family) -> Self {
+        match family {
+            Family::Device => Self::EventsInput,
+            Family::User => Self::IdentityUser,
+        }
+    }
 
     /// How to create it in a cluster: `min.insync.replicas` is 2 wherever there are replicas.
     pub fn plan(self, prefix: &Prefix, replication_factor: i32) -> TopicPlan {
@@ -73,15 +103,6 @@ impl Topic {
             config: config.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         }
     }
-
-    /// Settings it is created with; `min.insync.replicas` and the replication factor come from the
-    /// cluster it is created in.
-    pub fn config(self) -> &'static [(&'static str, &'static str)] {
-        match self {
-            Self::EventsInput => RECORD,
-            Self::EventsDlq => LETTERS,
-        }
-    }
 }
 
 impl ConsumerGroup {
@@ -90,6 +111,7 @@ impl ConsumerGroup {
         prefix.dotted(match self {
             Self::EventsProcessor => "events-processor",
             Self::EventsProcessorHistory => "events-processor.history",
+            Self::ProjectorUser => "projector.user",
         })
     }
 }
@@ -103,9 +125,11 @@ mod tests {
         let prefix = Prefix::parse("acme").unwrap();
         assert_eq!(Topic::EventsInput.name(&prefix), "acme.events-input");
         assert_eq!(Topic::EventsDlq.name(&Prefix::default()), "events-dlq");
+        assert_eq!(Topic::IdentityUser.name(&prefix), "acme.identity.user");
         assert_eq!(ConsumerGroup::EventsProcessor.name(&prefix), "acme.events-processor");
         let history = ConsumerGroup::EventsProcessorHistory.name(&prefix);
         assert_eq!(history, "acme.events-processor.history");
+        assert_eq!(ConsumerGroup::ProjectorUser.name(&prefix), "acme.projector.user");
     }
 
     #[test]
@@ -113,6 +137,14 @@ mod tests {
         let names: std::collections::BTreeSet<_> =
             Topic::ALL.iter().map(|topic| topic.name(&Prefix::default())).collect();
         assert_eq!(names.len(), Topic::ALL.len());
+    }
+
+    #[test]
+    fn every_family_has_a_topic_of_its_own_that_is_kept_for_ever() {
+        let topics = Family::ALL.map(Topic::of);
+        let distinct: std::collections::BTreeSet<_> = topics.into_iter().collect();
+        assert_eq!(distinct.len(), Family::COUNT);
+        assert!(topics.iter().all(|topic| topic.config() == RECORD), "{topics:?}");
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub enum ProblemType {
     InvalidConsistencyToken,
     /// The cursor was not made by this deployment, was changed, or is of another query.
     InvalidCursor,
+    /// The link's token was not made by this deployment, was used or has lapsed.
+    InvalidVerificationToken,
     /// There is no usable access token.
     Unauthenticated,
     /// The access token does not allow this.
@@ -25,12 +27,24 @@ pub enum ProblemType {
     MethodNotAllowed,
     /// The body did not arrive in time.
     RequestTimeout,
+    /// A value that only one may have belongs to somebody else; `errors` names the fields.
+    AlreadyTaken,
+    /// What the request is about is in a state that does not allow it.
+    StateConflict,
+    /// The person was erased, and what belonged to them.
+    Erased,
+    /// What the request is about has another version than the caller expected.
+    VersionMismatch,
     /// The body or a part of it is too large.
     ContentTooLarge,
     /// The request's target is longer than the front door takes.
     UriTooLong,
     /// The body's media type is not taken here.
     UnsupportedMediaType,
+    /// The idempotency key was used for another request.
+    IdempotencyKeyReused,
+    /// The request must say which version it expects.
+    PreconditionRequired,
     /// More is asked for than is taken at a time.
     TooManyRequests,
     /// The request's headers are larger than the front door takes.
@@ -49,6 +63,10 @@ pub enum ProblemType {
     NotReady,
     /// The database cannot be reached.
     DatabaseUnavailable,
+    /// It is not known yet whether the event store holds all that the log does; nothing is decided.
+    StoreNotCompared,
+    /// The log holds events that the event store has lost; nothing is decided until they are back.
+    LogAheadOfStore,
     /// The view has not reached the consistency token's position.
     ProjectionBehind,
     /// The view cannot show what the token asks for: a record of it is set aside.
@@ -71,14 +89,21 @@ impl ProblemType {
         Self::InvalidHeader,
         Self::InvalidConsistencyToken,
         Self::InvalidCursor,
+        Self::InvalidVerificationToken,
         Self::Unauthenticated,
         Self::Forbidden,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
+        Self::AlreadyTaken,
+        Self::StateConflict,
+        Self::Erased,
+        Self::VersionMismatch,
         Self::ContentTooLarge,
         Self::UriTooLong,
         Self::UnsupportedMediaType,
+        Self::IdempotencyKeyReused,
+        Self::PreconditionRequired,
         Self::TooManyRequests,
         Self::HeaderTooLarge,
         Self::InternalError,
@@ -88,6 +113,8 @@ impl ProblemType {
         Self::UnknownOutcome,
         Self::NotReady,
         Self::DatabaseUnavailable,
+        Self::StoreNotCompared,
+        Self::LogAheadOfStore,
         Self::ProjectionBehind,
         Self::ProjectionParked,
         Self::ProjectionPaused,
@@ -131,6 +158,11 @@ impl ProblemType {
             Self::InvalidCursor => {
                 ("/problems/invalid-cursor", S::BAD_REQUEST, "The cursor is not valid here")
             }
+            Self::InvalidVerificationToken => (
+                "/problems/invalid-verification-token",
+                S::BAD_REQUEST,
+                "The link is not valid any more",
+            ),
             Self::Unauthenticated => {
                 ("/problems/unauthenticated", S::UNAUTHORIZED, "A valid access token is needed")
             }
@@ -146,6 +178,18 @@ impl ProblemType {
             Self::RequestTimeout => {
                 ("/problems/request-timeout", S::REQUEST_TIMEOUT, "The request took too long")
             }
+            Self::AlreadyTaken => {
+                ("/problems/already-taken", S::CONFLICT, "Somebody else has this already")
+            }
+            Self::StateConflict => {
+                ("/problems/state-conflict", S::CONFLICT, "The present state does not allow this")
+            }
+            Self::Erased => ("/problems/erased", S::GONE, "The person was erased"),
+            Self::VersionMismatch => (
+                "/problems/version-mismatch",
+                S::PRECONDITION_FAILED,
+                "It has another version than was expected",
+            ),
             Self::ContentTooLarge => {
                 ("/problems/content-too-large", S::PAYLOAD_TOO_LARGE, "The content is too large")
             }
@@ -156,6 +200,16 @@ impl ProblemType {
                 "/problems/unsupported-media-type",
                 S::UNSUPPORTED_MEDIA_TYPE,
                 "The media type is not taken here",
+            ),
+            Self::IdempotencyKeyReused => (
+                "/problems/idempotency-key-reused",
+                S::UNPROCESSABLE_ENTITY,
+                "The idempotency key was used for another request",
+            ),
+            Self::PreconditionRequired => (
+                "/problems/precondition-required",
+                S::PRECONDITION_REQUIRED,
+                "The request must say which version it expects",
             ),
             Self::TooManyRequests => {
                 ("/problems/too-many-requests", S::TOO_MANY_REQUESTS, "Too many requests")
@@ -193,6 +247,16 @@ impl ProblemType {
                 "/problems/database-unavailable",
                 S::SERVICE_UNAVAILABLE,
                 "The database cannot be reached",
+            ),
+            Self::StoreNotCompared => (
+                "/problems/store-not-compared",
+                S::SERVICE_UNAVAILABLE,
+                "The event store is being compared with the log",
+            ),
+            Self::LogAheadOfStore => (
+                "/problems/log-ahead-of-store",
+                S::SERVICE_UNAVAILABLE,
+                "The event store has lost what the log holds",
             ),
             Self::ProjectionBehind => {
                 ("/problems/projection-behind", S::SERVICE_UNAVAILABLE, "The view is behind")

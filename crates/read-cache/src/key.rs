@@ -18,6 +18,12 @@ impl Keys {
         Self { prefix: if prefix.is_empty() { prefix } else { format!("{prefix}:") } }
     }
 
+    /// Matches every key of the deployment, in Redis' way of matching; without a prefix, every key.
+    pub(crate) fn pattern(&self) -> String {
+        // A prefix has letters, digits and `_`, none of which means anything else there.
+        format!("{}*", self.prefix)
+    }
+
     /// The key of one thing of a read model, which `noun` names.
     pub fn of(&self, noun: &str, id: &str) -> CacheKey {
         CacheKey(format!("{}{noun}:{id}", self.prefix))
@@ -91,9 +97,11 @@ mod tests {
         assert_eq!(keys.trust("resource", 3).as_str(), "live:resource:3");
         assert_eq!(keys.trust("resource", 3).mark(), "mark:resource:3");
         assert_eq!(keys.trust("resource", 3).window(), "commit:resource:3");
+        assert_eq!(keys.pattern(), "*");
         let keys = Keys::new(&Prefix::parse("acme").unwrap());
         assert_eq!(keys.of("resource", "device-1").as_str(), "acme:resource:device-1");
         assert_eq!(keys.trust("resource", 3).as_str(), "acme:live:resource:3");
         assert_eq!(keys.trust("resource", 3).window(), "acme:commit:resource:3");
+        assert_eq!(keys.pattern(), "acme:*");
     }
 }

@@ -34,9 +34,6 @@
 mod breaker;
 mod chunks;
 mod config;
-#[cfg(feature = "failpoints")]
-#[doc(hidden)]
-pub mod failpoint;
 mod flight;
 mod gather;
 mod home;
@@ -47,12 +44,14 @@ mod read_through;
 mod reader;
 mod redis;
 mod script;
+mod sweep;
 pub mod times;
 mod tombstones;
 mod trust_clock;
 mod value;
 mod writer;
 
+pub use ::failpoint::failpoint;
 pub use breaker::{Breaker, BreakerCounts, BreakerState};
 pub use config::CacheConfig;
 pub use home::{Home, Identity, NotAHome};
@@ -62,25 +61,8 @@ pub use probe::Refused;
 pub use read_through::{Answer, Entry, ReadThrough, Row};
 pub use reader::{Lease, Leased, Read, Reader, ReaderCounts};
 pub use redis::CallError;
+pub use sweep::{Sweep, SweepError};
 pub use tombstones::Tombstones;
 pub use trust_clock::{TrustClock, WithoutRedis};
 pub use value::{BatchId, Body, CacheGeneration, LeaseId, State};
 pub use writer::{Cover, IdentityChanges, RenewError, Renewed, Trust, Writer};
-
-/// A step at which a test can end or delay the process, in an async function. Without the feature
-/// `failpoints`, which no release has, it is no code at all.
-#[cfg(not(feature = "failpoints"))]
-#[macro_export]
-macro_rules! failpoint {
-    ($step:literal) => {};
-}
-
-/// A step at which a test can end or delay the process, in an async function. Without the feature
-/// `failpoints`, which no release has, it is no code at all.
-#[cfg(feature = "failpoints")]
-#[macro_export]
-macro_rules! failpoint {
-    ($step:literal) => {
-        $crate::failpoint::reach($step).await
-    };
-}

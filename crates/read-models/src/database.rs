@@ -15,6 +15,16 @@ pub fn schema(prefix: &Prefix) -> String {
     prefix.underscored("read_models")
 }
 
+/// The Postgres schema of decisions.
+pub fn event_store_schema(prefix: &Prefix) -> String {
+    prefix.underscored("event_store")
+}
+
+/// The Postgres schema of what belongs to persons and never enters the log.
+pub fn identity_schema(prefix: &Prefix) -> String {
+    prefix.underscored("identity")
+}
+
 /// How to reach the database.
 #[derive(Clone)]
 pub struct DatabaseConfig {

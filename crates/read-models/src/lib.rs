@@ -9,3 +9,4 @@ pub mod json_object;
 pub mod partitioner;
 pub mod recorded;
 pub mod resource;
+pub mod user;

@@ -97,7 +97,7 @@ table! {
     };
     /// Authorities.
     TLS_CA_PATH = text("MILLRACE_TLS_CA_PATH", None,
-        "file of certificate authorities, PEM, that the certificates of brokers, registry, Postgres and Redis are checked against; those of the system when absent");
+        "file of certificate authorities, PEM, that the certificates of brokers, registry, Postgres, Redis and the mail server are checked against; those of the system when absent");
     /// Linger.
     PRODUCER_LINGER = millis("MILLRACE_PRODUCER_LINGER_MS", "1", 0, 1_000,
         "how long a record waits for others to share its batch to the broker");
@@ -152,9 +152,12 @@ table! {
     /// Life of cached resources.
     CACHE_TTL = millis("MILLRACE_CACHE_TTL_MS", "60000", 1_000, 3_600_000,
         "how long a resource that nobody reads or changes stands in the cache");
+    /// Life of cached users.
+    CACHE_USER_TTL = millis("MILLRACE_CACHE_USER_TTL_MS", "3600000", 1_000, 86_400_000,
+        "how long a user whom nobody reads or changes stands in the cache");
     /// Life of cached absences.
     CACHE_MISSING_TTL = millis("MILLRACE_CACHE_MISSING_TTL_MS", "5000", 100, 600_000,
-        "how long it stands in the cache that a resource does not exist");
+        "how long it stands in the cache that a resource or a user does not exist");
     /// Patience of reads with the cache.
     CACHE_READ_TIMEOUT = millis("MILLRACE_CACHE_READ_TIMEOUT_MS", "40", 5, 1_000,
         "how long a read waits for Redis before it goes to Postgres");
@@ -278,9 +281,49 @@ table! {
     /// Clocks of devices.
     OCCURRED_AT_MAX_AHEAD = millis("MILLRACE_OCCURRED_AT_MAX_AHEAD_MS", "300000", 0, 86_400_000,
         "how far ahead of our clock an event may say that it happened");
+    /// Longest wait of a decision's answer for the log.
+    DECISION_WAIT = millis("MILLRACE_DECISION_WAIT_MS", "2000", 0, 60_000,
+        "Longest time that the answer to a decision waits until the log has it; then it is 202 and the decision's address.");
+    /// Connections of command-api for decisions.
+    DECISION_CONNECTIONS = number("MILLRACE_DECISION_CONNECTIONS", "16", 2, 1_000,
+        "Connections of a command-api to the event store, beside one that listens and one of the relay.");
+    /// How long answers to named requests are kept.
+    IDEMPOTENCY_HOURS = number("MILLRACE_IDEMPOTENCY_HOURS", "168", 1, 8_760,
+        "Hours for which the answer to a request with an Idempotency-Key is kept and given again.");
+    /// How long an address is kept for whoever has not confirmed it.
+    EMAIL_CLAIM_HOURS = number("MILLRACE_EMAIL_CLAIM_HOURS", "168", 1, 8_760,
+        "Hours for which an e-mail address is kept for a user who has not confirmed it, and for which the mail's token holds.");
+    /// Hashes of passwords at once.
+    PASSWORD_HASHES = number("MILLRACE_PASSWORD_HASHES", "2", 1, 256,
+        "passwords that command-api hashes or compares at once, each on a thread of its own and with 19 MiB");
+    /// Queue of passwords.
+    PASSWORD_QUEUED_HASHES = number("MILLRACE_PASSWORD_MAX_QUEUED_HASHES", "64", 0, 65_536,
+        "passwords that may wait to be hashed or compared; one more is answered 503");
+    /// How mails leave.
+    MAIL = Setting {
+        name: "MILLRACE_MAIL", aliases: &[], default: None, kind: Kind::OneOf(&["off", "outbox", "smtp"]),
+        about: "how mails leave command-api: by `smtp`, into a directory (`outbox`), or not at all, so that they wait (`off`); when absent `outbox` in the `dev` profile and `off` in production",
+    };
+    /// Where mails are written.
+    MAIL_OUTBOX = text("MILLRACE_MAIL_OUTBOX", Some(".local/outbox"),
+        "directory that mails are written into as `.eml` files where they leave by `outbox`; made when the first one comes");
+    /// The mail server.
+    SMTP_URL = Setting {
+        name: "MILLRACE_SMTP_URL", aliases: &[], default: None, kind: Kind::Secret,
+        about: "the mail server, `smtp://user:password@host:port` with STARTTLS, which `?tls=none` does without, or `smtps://` with TLS from the beginning; a path is what we call ourselves to it; needed by `smtp`",
+    };
+    /// Patience with the mail server.
+    SMTP_TIMEOUT = millis("MILLRACE_SMTP_TIMEOUT_MS", "10000", 100, 120_000,
+        "how long the mail server may take for one mail, from connecting on; then it is tried again");
+    /// Sender of mails.
+    MAIL_FROM = text("MILLRACE_MAIL_FROM", None,
+        "whom mails come from, `name@host` or `Name <name@host>`; needed by `smtp`, `no-reply@localhost` in an `outbox`");
+    /// Links in mails.
+    PUBLIC_URL = url("MILLRACE_PUBLIC_URL", None,
+        "the front door as people reach it, with which links in mails begin; needed by `smtp`, `http://127.0.0.1:8000` in an `outbox`");
     /// Connections of reads.
     QUERY_API_CONNECTIONS = number("MILLRACE_QUERY_API_CONNECTIONS", "4", 1, 64,
-        "database connections of query-api that answer reads");
+        "database connections of query-api that answer reads of resources, and as many for those of users");
     /// Queue of reads.
     QUERY_API_QUEUED_READS = number("MILLRACE_QUERY_API_MAX_QUEUED_READS", "1024", 1, 65_536,
         "reads that may wait for a database connection; one more is answered 503");
@@ -292,7 +335,7 @@ table! {
         "silence after which a device is shown as offline, by the log's time of its last event and the database's clock");
     /// Connections of pages.
     QUERY_API_PAGE_CONNECTIONS = number("MILLRACE_QUERY_API_PAGE_CONNECTIONS", "2", 1, 64,
-        "database connections of query-api for pages of resources, and as many for pages of history");
+        "database connections of query-api for pages of resources, and as many each for pages of history, of users and of what was done to one");
     /// Rows of a page.
     QUERY_API_PAGE_ROWS = number("MILLRACE_QUERY_API_PAGE_ROWS", "50", 1, 10_000,
         "rows of a page where the client does not say");
@@ -324,7 +367,7 @@ table! {
     TOPIC_PARTITIONS = number("MILLRACE_TOPIC_PARTITIONS", "12", 1, 1000,
         "partitions that the deploy step creates topics with, and by that the most projectors at work; every process keeps to the recorded number, and to change it afterwards would move keys");
     /// Projections of a projector.
-    PROJECTOR_PROJECTIONS = text("MILLRACE_PROJECTOR_PROJECTIONS", Some("resource,device_history"),
+    PROJECTOR_PROJECTIONS = text("MILLRACE_PROJECTOR_PROJECTIONS", Some("resource,device_history,user"),
         "the projections that a projector runs, separated by commas: some may be given processes of their own");
     /// Months of history.
     HISTORY_MONTHS = number("MILLRACE_HISTORY_MONTHS", "13", 0, 1_200,

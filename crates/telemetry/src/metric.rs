@@ -85,6 +85,16 @@ metrics! {
     CommandApiInFlight = Gauge "command_api_in_flight_records" [] "Records enqueued and not yet acknowledged";
     ProducerRebuilt = Counter "kafka_producer_rebuilt_total" [] "Producers replaced after a fatal error";
 
+    // Decisions on their way into the log
+    DecisionsMade = Counter "command_api_decisions_total" ["outcome"] "Decisions by outcome: published, pending (answered before the log had it), unchanged, repeated (answered as before), refused, closed (the store takes nothing), failed";
+    RelayOwner = Gauge "command_api_relay_owner" [] "1 in the process whose relay publishes decisions, else 0";
+    RelayPublished = Counter "command_api_relay_published_total" [] "Decided events that the log has acknowledged";
+    OutboxOldest = Gauge "command_api_outbox_oldest_seconds" [] "Seconds since the oldest event happened that the log does not have yet, told by the relay's owner; else 0";
+    RelayLogAway = Counter "command_api_relay_log_away_total" [] "Rounds in which the log did not take what there was to publish";
+    StoreAhead = Gauge "command_api_store_lacks_records" [] "Records of the log that the event store did not know when they were compared last";
+    StoreOpen = Gauge "command_api_store_open" [] "1 while the relay's owner has found log and event store to agree, else 0";
+    MailsSettled = Counter "command_api_mails_total" ["outcome", "fault"] "Attempts at mails by outcome: sent, later, refused, given-up, not-needed, unknown; and by what was at fault: none, recipient, subject, no-answer, connection, no-starttls, not-taken, no-sign-in, refused, not-smtp, outbox, state";
+
     // Kafka clients, by what they are for: events (command-api's producer), or a projection's name
     KafkaBrokersUp = Gauge "kafka_client_brokers_up" ["client"] "Brokers that the client is connected to";
     KafkaRoundTrip = Gauge "kafka_client_round_trip_seconds" ["client"] "Round trip to the slowest broker, 99th percentile of the last seconds; a consumer's requests wait for records";
@@ -109,7 +119,8 @@ metrics! {
     ProjectionBrokersReachable = Gauge "projection_brokers_reachable" ["projection"] "1 while the projection reaches a broker, else 0";
     ProjectionDatabaseReachable = Gauge "projection_database_reachable" ["projection"] "1 while Postgres answers the projection, else 0";
     ProjectionApplied = Counter "projection_applied_total" ["projection"] "Events folded; one that was delivered again after a position was set back counts again";
-    ProjectionDuplicates = Counter "projection_duplicates_total" ["projection"] "Events of a client's id seen before, without effect";
+    ProjectionDuplicates = Counter "projection_duplicates_total" ["projection"] "Events that had an effect before, by a client's id or by their version, without another";
+    ProjectionAbsorbed = Counter "projection_absorbed_total" ["projection"] "Decided events whose version was folded before, absorbed";
     ProjectionRows = Counter "projection_rows_written_total" ["projection"] "Row versions written";
     ProjectionBatch = Seconds "projection_batch_seconds" ["projection"] "Time of one batch's transaction, retries excluded";
     ProjectionBatchRecords = Sizes "projection_batch_records" ["projection"] "Records in one batch";
@@ -125,6 +136,8 @@ metrics! {
     LetterNoticesPublished = Counter "projection_letter_notices_published_total" ["projection"] "Copies of letters published to events-dlq";
     LettersOpen = Gauge "projection_letters_open" ["projection", "state"] "Letters by state: retrying, parked, blocked; of all partitions, whichever process tells";
     LetterOldest = Gauge "projection_letter_oldest_seconds" ["projection", "state"] "Age of the oldest open letter by state, 0 when there is none";
+    LettersOutOfSequence = Gauge "projection_letters_out_of_sequence" ["projection", "code"] "Open letters of decided streams by what is wrong with the order: version-gap, stream-fork; of all partitions, whichever process tells";
+    LetterOutOfSequenceOldest = Gauge "projection_letter_out_of_sequence_oldest_seconds" ["projection", "code"] "Age of the oldest of them, 0 when there is none";
     LetterNoticeOldest = Gauge "projection_letter_notices_oldest_seconds" ["projection"] "Age of the oldest copy of a letter that is not on events-dlq, 0 when there is none";
     CacheReachable = Gauge "projection_cache_reachable" ["projection"] "1 while commits are announced to Redis, 0 while they go without it";
     CacheBodies = Counter "projection_cache_bodies_total" ["projection"] "Bodies in the cache that a commit replaced by new ones";

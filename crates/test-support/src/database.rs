@@ -47,6 +47,23 @@ impl World {
         Ok(ended.len())
     }
 
+    /// Ends every session that calls itself so.
+    ///
+    /// # Errors
+    /// The database cannot be reached.
+    pub async fn end_sessions_named(&self, application_name: &str) -> Result<()> {
+        let mut superuser = self.superuser().await?;
+        sqlx::query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name = $1",
+        )
+        .bind(application_name)
+        .execute(&mut superuser)
+        .await
+        .context("ending sessions")
+        .map(drop)
+    }
+
     /// Makes the database read-only, as a primary that became a standby, or writable again. For
     /// sessions that exist too, since they are ended.
     ///

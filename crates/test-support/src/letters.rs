@@ -73,6 +73,6 @@ impl World {
     /// # Errors
     /// The stack names no brokers.
     pub fn copies(&self) -> Result<Log> {
-        Ok(Log { topic: Topic::EventsDlq.name(self.prefix()), ..self.log()? })
+        self.log_of(Topic::EventsDlq)
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use event_schema::decode::KnownId;
-use event_schema::schema::Schema;
+use event_schema::device;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{
@@ -89,7 +89,7 @@ impl Log {
 
     /// What its schema ids mean.
     pub fn known_ids(&self) -> impl Iterator<Item = KnownId> + use<> {
-        let schema = Schema::DeviceEventReportedV1;
+        let schema = device::WRITTEN;
         std::iter::once(KnownId {
             schema_id: self.schema_id,
             record_name: schema.record_name().to_owned(),
@@ -105,7 +105,7 @@ impl Log {
         let event = report.event();
         Ok(Outgoing {
             key: Some(event.device_id.as_str().as_bytes().to_vec()),
-            value: Some(event_schema::device::encode(event, self.schema_id)?),
+            value: Some(device::encode(event, self.schema_id)?),
             ..Outgoing::default()
         })
     }

@@ -1,6 +1,8 @@
 //! A stack of a test's own, whose broker and database may be stopped and frozen.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
@@ -11,8 +13,9 @@ use xtask::test_run::OWN_STACK_DIRECTORY;
 
 use crate::{Alone, Stack, alone, eventually};
 
-/// Apart from the ports of the stack that other tests share.
-const FIRST_OFFSET: u16 = 30_000;
+/// Apart from the ports of the stack that other tests share, and below those that the kernel gives to
+/// whoever connects (from 32,768): a client of another test would now and then hold one of these.
+const FIRST_OFFSET: u16 = 10_000;
 
 /// Kafka, registry, Postgres and Redis for one test at a time. Dropped, all of it is removed.
 #[derive(Debug)]
@@ -103,6 +106,38 @@ impl OwnStack {
         self.end("postgres", Signal::QUIT).await
     }
 
+    /// Keeps a copy of the database as it is now, which stops it for a moment.
+    ///
+    /// # Errors
+    /// It does not stop, cannot be copied or does not start.
+    pub async fn save_database(&self) -> Result<()> {
+        self.stop("postgres").await?;
+        let (data, saved) = (self.database(), self.saved_database());
+        // With owners and rights, which Postgres insists on.
+        run("cp", &["-a".as_ref(), data.as_os_str(), saved.as_os_str()])?;
+        self.up().await
+    }
+
+    /// Sets the database back to the copy, as a restore from a backup does.
+    ///
+    /// # Errors
+    /// There is no copy, or it does not start from it.
+    pub async fn restore_database(&self) -> Result<()> {
+        self.stop("postgres").await?;
+        let (data, saved) = (self.database(), self.saved_database());
+        run("rm", &["-rf".as_ref(), data.as_os_str()])?;
+        run("cp", &["-a".as_ref(), saved.as_os_str(), data.as_os_str()])?;
+        self.up().await
+    }
+
+    fn database(&self) -> PathBuf {
+        self.local.path.join("data/postgres")
+    }
+
+    fn saved_database(&self) -> PathBuf {
+        self.local.path.join("data/postgres-saved")
+    }
+
     async fn end(&self, part: &str, signal: Signal) -> Result<()> {
         let pid = self.pid(part)?;
         kill_process(pid, signal).with_context(|| format!("sending {signal:?} to {part}"))?;
@@ -131,6 +166,13 @@ impl OwnStack {
 
 fn bring_up(local: LocalDir, ports: Ports) -> Result<()> {
     xtask_stack::Stack::new(local, ports, Scale::default())?.up_infrastructure()
+}
+
+fn run(program: &str, arguments: &[&OsStr]) -> Result<()> {
+    let status = Command::new(program).args(arguments).status();
+    let status = status.with_context(|| format!("running {program}"))?;
+    ensure!(status.success(), "{program} {arguments:?} ended with {status}");
+    Ok(())
 }
 
 /// Whether a process still holds anything. One that nobody waits for stays as a shell, which may

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use reqwest::RequestBuilder;
+use settings::table::PROJECTOR_PROJECTIONS;
 
 use crate::{AccessToken, Answer, Client, Download, Launch, Running, World};
 
@@ -41,7 +42,7 @@ impl Spine {
     /// # Errors
     /// One of them is not.
     pub async fn start_whole(world: &World) -> Result<Self> {
-        let projector = world.projector_of("resource,device_history")?;
+        let projector = world.projector()?.without(PROJECTOR_PROJECTIONS.name);
         Self::start_with(world.command_api()?, projector, world.query_api()?).await
     }
 

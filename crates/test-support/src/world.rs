@@ -102,6 +102,11 @@ impl World {
         self.stack.database_url(role, &self.database)
     }
 
+    /// Where mails of the world are put.
+    pub fn outbox(&self) -> PathBuf {
+        self.dir.join("outbox")
+    }
+
     /// Where files of the test may be written.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -118,6 +123,22 @@ impl World {
             schema_id: self.schema_id,
             partitions: self.partitions,
         })
+    }
+
+    /// Another topic, to be written and read as it is.
+    ///
+    /// # Errors
+    /// The stack names no brokers.
+    pub fn log_of(&self, topic: Topic) -> Result<Log> {
+        Ok(Log { topic: topic.name(&self.prefix), ..self.log()? })
+    }
+
+    /// The topic of what is decided about users.
+    ///
+    /// # Errors
+    /// The stack names no brokers.
+    pub fn users_log(&self) -> Result<Log> {
+        Ok(Log { topic: Topic::IdentityUser.name(&self.prefix), ..self.log()? })
     }
 
     /// An access token of the requirement documents' tester.
@@ -154,7 +175,10 @@ impl World {
     pub fn command_api(&self) -> Result<Launch> {
         Ok(self
             .launch("command-api", "command_api")?
-            .setting("MILLRACE_COMMAND_API_BIND", "127.0.0.1:0"))
+            .setting("MILLRACE_COMMAND_API_BIND", "127.0.0.1:0")
+            // A machine that is busy with something else is slow, and no reason to answer 202.
+            .setting("MILLRACE_DECISION_WAIT_MS", 20_000)
+            .setting("MILLRACE_MAIL_OUTBOX", self.outbox().display()))
     }
 
     /// A query-api, to be set up further and started.
@@ -208,25 +232,28 @@ impl World {
         stored_rows(&self.pool).await
     }
 
-    /// The next offset of every partition.
+    /// The next offset of every partition of device events.
     ///
     /// # Errors
     /// The database cannot be read.
     pub async fn positions(&self) -> Result<BTreeMap<i32, i64>> {
-        let rows: Vec<(i32, i64)> = sqlx::query_as("SELECT partition, next_offset FROM positions")
-            .fetch_all(&self.pool)
-            .await
-            .context("reading positions")?;
+        let rows: Vec<(i32, i64)> =
+            sqlx::query_as("SELECT partition, next_offset FROM positions WHERE topic = $1")
+                .bind(Topic::EventsInput.name(&self.prefix))
+                .fetch_all(&self.pool)
+                .await
+                .context("reading positions")?;
         Ok(rows.into_iter().collect())
     }
 
-    /// Who moved each position last.
+    /// Who moved each position of device events last.
     ///
     /// # Errors
     /// The database cannot be read.
     pub async fn owners(&self) -> Result<BTreeMap<i32, String>> {
         let rows: Vec<(i32, String)> =
-            sqlx::query_as("SELECT partition, coalesce(owner, '') FROM positions")
+            sqlx::query_as("SELECT partition, coalesce(owner, '') FROM positions WHERE topic = $1")
+                .bind(Topic::EventsInput.name(&self.prefix))
                 .fetch_all(&self.pool)
                 .await
                 .context("reading owners")?;

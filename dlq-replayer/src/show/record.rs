@@ -1,10 +1,15 @@
 //! A letter's record, decoded where its schema is known.
 
+use domain::decision::Decided;
 use domain::device::{Dedupe, DeviceEvent, DeviceEventReported};
+use domain::user::UserEvent;
 use event_schema::decode::{DecodeError, Decoder, KnownId};
+use event_schema::personal::Sealed;
+use event_schema::schema::{Family, Schema};
 use read_models::deployment::RegisteredSchema;
 use serde_json::{Value, json};
 
+use super::user;
 use crate::mask::{Shown, hex, masked};
 use crate::table::{printable, shortened};
 
@@ -26,7 +31,8 @@ pub(super) struct Record {
 #[derive(Debug)]
 pub(super) enum Decoded {
     Absent,
-    Event(DeviceEventReported),
+    Device(DeviceEventReported),
+    User(Box<Decided<UserEvent<Sealed>>>),
     Unknown(DecodeError),
 }
 
@@ -34,39 +40,60 @@ pub(super) enum Decoded {
 /// asked: what is not known here is shown as bytes.
 pub(super) struct Decoders {
     device: Decoder<DeviceEvent>,
+    user: Decoder<Decided<UserEvent<Sealed>>>,
     known: Vec<RegisteredSchema>,
 }
 
 impl Decoders {
     pub(super) fn new(known: Vec<RegisteredSchema>) -> Self {
         event_schema::limit_allocations();
-        let ids = known.iter().map(|schema| KnownId {
-            schema_id: schema.schema_id,
-            record_name: schema.record_name.clone(),
-            version: schema.version,
-        });
-        Self { device: Decoder::new(ids), known }
+        let ids = || {
+            known.iter().map(|schema| KnownId {
+                schema_id: schema.schema_id,
+                record_name: schema.record_name.clone(),
+                version: schema.version,
+            })
+        };
+        Self { device: Decoder::new(ids()), user: Decoder::new(ids()), known }
     }
 
     pub(super) fn decode(&self, value: Option<&[u8]>) -> Decoded {
-        match value.map(|value| self.device.decode(value)) {
-            None => Decoded::Absent,
-            Some(Ok(DeviceEvent::Reported(event))) => Decoded::Event(event),
-            Some(Err(error)) => Decoded::Unknown(error),
-        }
+        let Some(value) = value else { return Decoded::Absent };
+        let decoded = match self.family(value) {
+            // What is of no family is told as one of them tells it.
+            Some(Family::Device) | None => self.device.decode(value).map(|event| match event {
+                DeviceEvent::Reported(event) => Decoded::Device(event),
+            }),
+            Some(Family::User) => {
+                self.user.decode(value).map(|event| Decoded::User(Box::new(event)))
+            }
+        };
+        decoded.unwrap_or_else(Decoded::Unknown)
+    }
+
+    /// The family of the record that the first bytes of a value name, in whatever version.
+    fn family(&self, value: &[u8]) -> Option<Family> {
+        let id = schema_id(value)?;
+        let recorded = self.known.iter().find(|schema| schema.schema_id == id)?;
+        let mut ours = Schema::ALL.iter();
+        ours.find(|schema| schema.record_name() == recorded.record_name).map(|ours| ours.family())
     }
 
     /// The schema that the first bytes of a value name, as far as it was recorded.
     fn schema(&self, value: &[u8]) -> (Option<u32>, Option<String>) {
-        let id = match value {
-            [0, a, b, c, d, ..] => Some(u32::from_be_bytes([*a, *b, *c, *d])),
-            _ => None,
-        };
+        let id = schema_id(value);
         let of_id = |id| self.known.iter().find(|schema| schema.schema_id == id);
         let name = id
             .and_then(of_id)
             .map(|schema| format!("{} version {}", schema.record_name, schema.version));
         (id, name)
+    }
+}
+
+fn schema_id(value: &[u8]) -> Option<u32> {
+    match value {
+        [0, a, b, c, d, ..] => Some(u32::from_be_bytes([*a, *b, *c, *d])),
+        _ => None,
     }
 }
 
@@ -81,7 +108,8 @@ pub(super) fn text(decoders: &Decoders, value: Option<&[u8]>, reveal: bool) -> V
     let mut lines = vec![format!("  {} bytes{schema}", bytes.len())];
     match decoders.decode(value) {
         Decoded::Absent => {}
-        Decoded::Event(event) => lines.extend(event_text(&event, reveal)),
+        Decoded::Device(event) => lines.extend(event_text(&event, reveal)),
+        Decoded::User(event) => lines.extend(user::text(&event)),
         Decoded::Unknown(error) => {
             lines.push(format!("  not decodable: {error} ({})", error.kind()));
             lines.extend(if reveal { dump(bytes) } else { vec![hint()] });
@@ -113,7 +141,8 @@ pub(super) fn document(decoders: &Decoders, value: Option<&[u8]>, reveal: bool) 
     let Some(bytes) = value else { return Value::Null };
     let (schema_id, schema) = decoders.schema(bytes);
     let (event, error) = match decoders.decode(value) {
-        Decoded::Event(event) => (event_json(&event, reveal), Value::Null),
+        Decoded::Device(event) => (event_json(&event, reveal), Value::Null),
+        Decoded::User(event) => (user::json(&event), Value::Null),
         Decoded::Unknown(error) => {
             (Value::Null, json!({"code": error.kind(), "message": error.to_string()}))
         }

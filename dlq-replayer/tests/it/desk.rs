@@ -158,6 +158,18 @@ impl Desk {
         .unwrap();
     }
 
+    /// Says that the letter's event was decided, as this version of its stream.
+    pub(crate) async fn decided(&self, letter: Uuid, version: i64) {
+        sqlx::query(
+            "UPDATE letters SET stream_version = $2, event_id = id, previous_id = id WHERE id = $1",
+        )
+        .bind(letter)
+        .bind(version)
+        .execute(self.pool())
+        .await
+        .unwrap();
+    }
+
     pub(crate) async fn given_a_brake(&self, why: &str) {
         sqlx::query(
             "UPDATE generations SET brake = $1, braked_at = now() WHERE projection = 'resource'",
@@ -290,6 +302,7 @@ pub(crate) async fn contents(desk: &Desk) -> BTreeMap<&'static str, Vec<String>>
         "generations",
         "resource_rows",
         "seen",
+        "stream_events",
     ] {
         let statement = format!("SELECT t::text FROM {table} t ORDER BY 1");
         let rows: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(statement))

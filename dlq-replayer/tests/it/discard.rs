@@ -2,7 +2,7 @@
 
 use dlq_replayer::Exit;
 
-use crate::desk::{Desk, a_letter, contents};
+use crate::desk::{Desk, Given, a_letter, contents};
 
 #[tokio::test]
 async fn a_discard_settles_the_letter_and_leaves_disposition_and_audit() {
@@ -179,6 +179,44 @@ async fn behind_a_discarded_head_the_next_letter_waits_for_somebody() {
         .await
         .unwrap();
     assert_eq!(parked, 0, "the stream goes on");
+}
+
+#[tokio::test]
+async fn behind_a_discarded_fork_the_stream_goes_on_by_itself_in_the_order_of_versions() {
+    let desk = Desk::start("discard-fork").await;
+    let fork = desk.given(Given { code: "stream-fork", ..a_letter("dev-1", 7) }).await;
+    let third = desk.given(a_letter("dev-1", 8).with_state("blocked")).await;
+    let second = desk.given(a_letter("dev-1", 9).with_state("blocked")).await;
+    for (letter, version) in [(fork, 1), (third, 3), (second, 2)] {
+        desk.decided(letter, version).await;
+    }
+    desk.given_a_parked_key(fork, 3).await;
+    let discard = async |letter: uuid::Uuid| {
+        let id = letter.to_string();
+        let answer = desk.calls(&["discard", &id, "--reason", "x", "--yes"]).await;
+        assert_eq!(answer.exit, Exit::Done, "{answer:?}");
+    };
+    discard(fork).await;
+    let is_due: bool = sqlx::query_scalar("SELECT next_try_at <= now() FROM letters WHERE id = $1")
+        .bind(second)
+        .fetch_one(desk.pool())
+        .await
+        .unwrap();
+    assert!(is_due && desk.state(second).await == "retrying");
+    assert_eq!(desk.state(third).await, "blocked");
+    let waiting: (uuid::Uuid, i32) = sqlx::query_as("SELECT head, letters FROM parked_keys")
+        .fetch_one(desk.pool())
+        .await
+        .unwrap();
+    assert_eq!(waiting, (second, 2));
+    // One behind the head says nothing to it.
+    sqlx::query("UPDATE letters SET state = 'parked', next_try_at = NULL WHERE id = $1")
+        .bind(second)
+        .execute(desk.pool())
+        .await
+        .unwrap();
+    discard(third).await;
+    assert_eq!(desk.state(second).await, "parked");
 }
 
 #[tokio::test]

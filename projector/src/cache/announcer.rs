@@ -25,7 +25,7 @@ pub(crate) fn generation_of(number: i64) -> CacheGeneration {
     CacheGeneration(number.unsigned_abs())
 }
 
-/// Streams that a batch changes, with their partitions.
+/// Rows that a batch changes, by what they are called in the cache, with their partitions.
 pub(crate) type Touched<'a> = HashMap<&'a str, i32, RandomState>;
 
 /// The cache as those who write see it.
@@ -82,7 +82,7 @@ impl Announcer {
         }
     }
 
-    /// Takes old bodies of these streams away before the commit. The transaction holds the locks of
+    /// Takes old bodies of these rows away before the commit. The transaction holds the locks of
     /// their rows.
     ///
     /// # Errors
@@ -93,7 +93,7 @@ impl Announcer {
         cover: Cover,
         touched: &Touched<'_>,
     ) -> Result<Announced, CallError> {
-        let keys = touched.keys().map(|stream_id| self.keys.of(noun, stream_id)).collect();
+        let keys = touched.keys().map(|id| self.keys.of(noun, id)).collect();
         // Boxed: the client's futures are deeper than compilers like.
         let told = Box::pin(self.writer.before_commit(cover, keys));
         // Each call ends in time; many slow ones together could outlast the transaction.
@@ -101,7 +101,7 @@ impl Announcer {
         Ok(Announced { tombstones, bodies: HashMap::new() })
     }
 
-    /// The streams among them that somebody reads: a new body is wanted of them.
+    /// Those among them that somebody reads: a new body is wanted of them.
     pub(crate) fn wanted<'a>(
         &self,
         noun: &str,
@@ -114,17 +114,17 @@ impl Announcer {
         hot.filter_map(|id| touched.get_key_value(id.as_str()).map(|(id, at)| (*id, *at))).collect()
     }
 
-    /// Gives a stream the body that it is to have after the commit.
+    /// Gives a row the body that it is to have after the commit.
     pub(crate) fn give(
         &self,
         noun: &str,
         announced: &mut Announced,
-        stream_id: &str,
+        id: &str,
         generation: CacheGeneration,
         row: &CachedRow,
     ) {
         let body = Body { generation, version: row.version, json: row.to_json() };
-        announced.bodies.insert(self.keys.of(noun, stream_id), body);
+        announced.bodies.insert(self.keys.of(noun, id), body);
     }
 
     /// The batch is committed. Returns how many bodies stand.

@@ -207,6 +207,7 @@ mod tests {
             position: LogPosition { epoch: 1, offset },
             log_time: Timestamp(0),
             stream_id: key.map(str::to_owned),
+            link: None,
             culprit: culprit(key.map(str::as_bytes), &LogPosition { epoch: 1, offset }),
             failure: Failure {
                 class: FailureClass::Poison,

@@ -1,15 +1,18 @@
 //! Folding letters again, with today's code, in one transaction with what becomes of them.
 //!
 //! Of a projection that keeps no order, one letter is replayed; of one that does, all letters of its
-//! stream, in log order, until one fails. A live lane that meets the stream meanwhile waits for the
+//! stream, in log order or that of their versions, until one fails. A live lane that meets the stream meanwhile waits for the
 //! lock on it. A dry run is the same transaction rolled back. Nothing is written to event topics.
 //!
 //! Where the projection is cached, a replay announces itself like a batch, and has no effect while
 //! Redis cannot be reached: it does not own the partition, so that it cannot let trust lapse.
 
+mod attempt;
 mod cached;
 mod letter;
 mod settle;
+mod turns;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
@@ -26,8 +29,8 @@ use uuid::Uuid;
 use super::LetterState;
 use super::occurrence::LetterTried;
 use crate::cache::{Announced, Announcer};
-use crate::runner::{Event as _, Failure, FailureClass, Late, Order, Projection, Scope, seen};
-use letter::{Place, Stored};
+use crate::runner::{Failure, FailureClass, Order, Projection, Scope};
+use letter::Place;
 
 /// Letters that one replay takes at most; the rest of a stream is taken by the next.
 pub const AT_ONCE: i64 = 500;
@@ -216,15 +219,18 @@ impl<P: Projection> Replay<'_, P> {
             return Err(ReplayError::Retired);
         }
         let before = self.rows(&mut *connection, &scope, place).await?;
+        let turns = turns::turns(letters, P::ORDER, self.decoder, place);
+        let mut chains = turns::chains(&mut *connection, &scope, &turns).await?;
         let mut report = Report { before, ..Report::default() };
-        let mut changed = BTreeSet::new();
-        for stored in &letters {
+        let (mut changed, mut is_stuck) = (BTreeSet::new(), false);
+        for turn in &turns {
             let (outcome, stream_id) =
-                self.attempt(&mut *connection, &scope, place, stored, by).await?;
+                self.attempt(&mut *connection, &scope, turn, &mut chains, by).await?;
             changed.extend(stream_id);
             failpoint!("replay/folded");
             // Whatever comes after it in its stream may not overtake it.
-            let is_stuck = P::ORDER == Order::Sequenced && !matches!(outcome, Outcome::Settled(_));
+            is_stuck = P::ORDER == Order::Sequenced && !matches!(outcome, Outcome::Settled(_));
+            let stored = &turn.stored;
             settle::settle(&mut *connection, &scope, stored, &outcome, by)
                 .await
                 .map_err(failed("settling a letter"))?;
@@ -235,10 +241,11 @@ impl<P: Projection> Replay<'_, P> {
             }
         }
         if P::ORDER == Order::Sequenced {
-            settle::unblock(&mut *connection, &scope, place)
+            settle::unblock(&mut *connection, &scope, place, is_stuck)
                 .await
                 .map_err(failed("unblocking a stream"))?;
         }
+        changed.extend(self.meanwhile(&mut *connection, &scope, &turns, &report.letters).await?);
         report.after = self.rows(&mut *connection, &scope, place).await?;
         let announced = match held {
             Some(trust) if mode == Mode::Commit && !changed.is_empty() => {
@@ -260,81 +267,6 @@ impl<P: Projection> Replay<'_, P> {
             .rows(connection, scope.generation, stream_id, &place.record())
             .await
             .map_err(failed("reading rows"))
-    }
-
-    /// Folds one letter, or leaves no trace of the attempt. Names the stream whose rows it changed:
-    /// the event's own, which a letter of an earlier release may not have known.
-    async fn attempt(
-        &self,
-        connection: &mut PgConnection,
-        scope: &Scope,
-        place: &Place,
-        stored: &Stored,
-        by: By<'_>,
-    ) -> Result<(Outcome, Option<String>), ReplayError> {
-        if let Some(reason) = stored.leave_alone(by) {
-            return Ok((Outcome::Skipped(reason), None));
-        }
-        let recorded = match stored.decode(self.decoder, place.among()) {
-            Ok(recorded) => recorded,
-            // A schema that this program lacks is waited for, but not by an operator.
-            Err(failure)
-                if failure.class == FailureClass::Poison || matches!(by, By::Operator { .. }) =>
-            {
-                return Ok((Outcome::Failed(failure), None));
-            }
-            Err(failure) => return Err(ReplayError::Failed(failure)),
-        };
-        let savepoint = failed("marking the letter");
-        connection.execute("SAVEPOINT letter").await.map_err(savepoint)?;
-        match self.fold(&mut *connection, scope, &recorded).await {
-            Ok(state) => {
-                let released = connection.execute("RELEASE SAVEPOINT letter").await;
-                released.map_err(failed("marking the letter"))?;
-                let has_changed = state != LetterState::Duplicate;
-                let stream_id = has_changed.then(|| recorded.event.stream_id().to_owned());
-                Ok((Outcome::Settled(state), stream_id))
-            }
-            Err(failure) if matches!(failure.class, FailureClass::Poison | FailureClass::Bug) => {
-                let undone = connection.execute("ROLLBACK TO SAVEPOINT letter").await;
-                undone.map_err(failed("undoing an attempt"))?;
-                Ok((Outcome::Failed(failure), None))
-            }
-            Err(failure) => Err(ReplayError::Failed(failure)),
-        }
-    }
-
-    async fn fold(
-        &self,
-        connection: &mut PgConnection,
-        scope: &Scope,
-        recorded: &read_models::recorded::Recorded<P::Event>,
-    ) -> Result<LetterState, Failure> {
-        let distinct = seen::distinct_late(&mut *connection, scope, recorded).await;
-        let distinct = distinct.map_err(|error| match error {
-            seen::SeenError::Database(error) => {
-                Failure::of_database(&error, "looking up seen events")
-            }
-            seen::SeenError::IdReused { .. } => Failure::id_reused(),
-        })?;
-        if distinct.events.is_empty() {
-            return Ok(LetterState::Duplicate);
-        }
-        let refused = |error| Failure::of_database(&error, "writing rows");
-        match P::ORDER {
-            Order::Sequenced => {
-                let folded = self.projection.fold(connection, scope.generation, &[recorded]).await;
-                folded.map_err(refused)?;
-                Ok(LetterState::Applied)
-            }
-            Order::Independent => {
-                let late = self.projection.fold_late(connection, scope.generation, recorded).await;
-                Ok(match late.map_err(refused)? {
-                    Late::Newest => LetterState::Applied,
-                    Late::Superseded => LetterState::Superseded,
-                })
-            }
-        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use domain::Timestamp;
 use read_models::recorded::{LogPosition, Recorded};
 
+use crate::runner::sequence::Link;
 use crate::runner::{Event, Failure};
 
 /// A record that cannot be folded, by its coordinates; its bytes are read from the log again.
@@ -15,9 +16,27 @@ pub(crate) struct SetAside {
     pub(crate) log_time: Timestamp,
     /// Whose it is, where the key is text that can be stored.
     pub(crate) stream_id: Option<String>,
+    /// Its place in its stream, where that is known.
+    pub(crate) link: Option<Link>,
     /// Who is at fault, for the brake: equal for records of one key, whatever its bytes.
     pub(crate) culprit: u64,
     pub(crate) failure: Failure,
+}
+
+impl SetAside {
+    /// The record of an event, for a failure.
+    pub(crate) fn of<E: Event>(record: &Recorded<E>, failure: Failure) -> Self {
+        let key = record.event.stream_id().as_bytes();
+        Self {
+            partition: record.partition,
+            position: record.position,
+            log_time: record.log_time,
+            stream_id: storable(key),
+            link: Link::of(&record.event),
+            culprit: culprit(Some(key), &record.position),
+            failure,
+        }
+    }
 }
 
 /// A record as it stands in line to be folded.
@@ -25,42 +44,39 @@ pub(crate) struct SetAside {
 pub(crate) enum Item<E> {
     /// To be folded.
     Event(Recorded<E>),
-    /// To be set aside.
-    SetAside(SetAside),
+    /// To be set aside, with its event where that can be read.
+    SetAside(SetAside, Option<Recorded<E>>),
 }
 
 impl<E: Event> Item<E> {
     /// The same record, found unfoldable.
     pub(crate) fn blamed(self, failure: Failure) -> Self {
         match self {
-            Self::Event(record) => {
-                let key = record.event.stream_id().as_bytes();
-                let (stream_id, culprit) = (storable(key), culprit(Some(key), &record.position));
-                let Recorded { partition, position, log_time, .. } = record;
-                Self::SetAside(SetAside {
-                    partition,
-                    position,
-                    log_time,
-                    stream_id,
-                    culprit,
-                    failure,
-                })
-            }
-            aside @ Self::SetAside(_) => aside,
+            Self::Event(record) => Self::SetAside(SetAside::of(&record, failure), Some(record)),
+            aside @ Self::SetAside(..) => aside,
         }
     }
 
+    /// The event, if it is to be folded.
     pub(crate) fn event(&self) -> Option<&Recorded<E>> {
         match self {
             Self::Event(record) => Some(record),
-            Self::SetAside(_) => None,
+            Self::SetAside(..) => None,
+        }
+    }
+
+    /// Its event's place in its stream, where that is known.
+    pub(crate) fn link(&self) -> Option<Link> {
+        match self {
+            Self::Event(record) => Link::of(&record.event),
+            Self::SetAside(aside, _) => aside.link,
         }
     }
 
     pub(crate) fn set_aside(&self) -> Option<&SetAside> {
         match self {
             Self::Event(_) => None,
-            Self::SetAside(aside) => Some(aside),
+            Self::SetAside(aside, _) => Some(aside),
         }
     }
 }

@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::brake::{OPEN_PER_KEY, OPEN_PER_PARTITION};
 use super::set_aside::SetAside;
 use super::{LetterState, rest_after};
-use crate::runner::to_datetime;
-use crate::runner::{Move, Scope};
+use crate::runner::sequence::Link;
+use crate::runner::{Move, Scope, to_datetime};
 
 /// A letter to be written.
 pub(crate) struct NewLetter<'a> {
@@ -43,30 +43,6 @@ pub(crate) async fn known(
     .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().collect())
-}
-
-/// Which of the streams wait behind a letter, locked against a replay until the transaction ends.
-pub(crate) async fn parked(
-    connection: &mut PgConnection,
-    scope: &Scope,
-    streams: &BTreeSet<(i32, &str)>,
-) -> Result<BTreeMap<(i32, String), Uuid>, sqlx::Error> {
-    let rows: Vec<(i32, String, Uuid)> = sqlx::query_as(
-        "SELECT k.partition, k.stream_id, k.head
-         FROM parked_keys k
-         JOIN UNNEST($5::int[], $6::text[]) AS b(partition, stream_id) USING (partition, stream_id)
-         WHERE k.projection = $1 AND k.generation = $2 AND k.topic = $3 AND k.epoch = $4
-         ORDER BY k.partition, k.stream_id FOR UPDATE OF k",
-    )
-    .bind(scope.projection)
-    .bind(scope.generation)
-    .bind(&scope.topic)
-    .bind(scope.epoch)
-    .bind(streams.iter().map(|(partition, _)| *partition).collect::<Vec<_>>())
-    .bind(streams.iter().map(|(_, stream)| *stream).collect::<Vec<_>>())
-    .fetch_all(connection)
-    .await?;
-    Ok(rows.into_iter().map(|(partition, stream, head)| ((partition, stream), head)).collect())
 }
 
 /// Writes letters with their first try, and notes on the position that there are letters.
@@ -116,9 +92,9 @@ async fn insert_one(
              INSERT INTO letters (id, projection, generation, topic, epoch, partition, log_offset,
                                   log_time, stream_id, key, value, header_names, header_values,
                                   state, error_class, error_code, error_message, attempts,
-                                  next_try_at)
+                                  next_try_at, stream_version, event_id, previous_id)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
-                     $18, now() + $19 * interval '1 second')
+                     $18, now() + $19 * interval '1 second', $20, $21, $22)
              RETURNING id)
          INSERT INTO letter_tries (letter_id, tried_by, outcome, error_class, error_code,
                                    error_message)
@@ -143,6 +119,9 @@ async fn insert_one(
     .bind(&aside.failure.message)
     .bind(attempts)
     .bind(rest.map(|rest| rest.as_secs_f64()))
+    .bind(aside.link.as_ref().map(Link::stored_version))
+    .bind(aside.link.map(|link| link.event_id))
+    .bind(aside.link.and_then(|link| link.previous_id))
     .execute(&mut *connection)
     .await?;
     match state {
@@ -158,70 +137,6 @@ pub(crate) async fn notice(connection: &mut PgConnection, letter: Uuid) -> Resul
         .execute(connection)
         .await
         .map(drop)
-}
-
-/// Notes for each stream that its later events wait: behind a new head, or more of them behind one
-/// that is known.
-pub(crate) async fn block(
-    connection: &mut PgConnection,
-    scope: &Scope,
-    streams: &BTreeMap<(i32, String), Waiting>,
-) -> Result<(), sqlx::Error> {
-    for ((partition, stream_id), waiting) in streams {
-        sqlx::query(
-            "INSERT INTO parked_keys AS k (projection, generation, topic, epoch, partition,
-                                           stream_id, head, letters)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-             ON CONFLICT (projection, generation, topic, epoch, partition, stream_id)
-             DO UPDATE SET letters = k.letters + excluded.letters",
-        )
-        .bind(scope.projection)
-        .bind(scope.generation)
-        .bind(&scope.topic)
-        .bind(scope.epoch)
-        .bind(partition)
-        .bind(stream_id)
-        .bind(waiting.head)
-        .bind(waiting.letters)
-        .execute(&mut *connection)
-        .await?;
-    }
-    let mut heads: BTreeMap<i32, i32> = BTreeMap::new();
-    for ((partition, _), waiting) in streams {
-        *heads.entry(*partition).or_default() += i32::from(waiting.is_new);
-    }
-    count_parked(connection, scope, &heads).await
-}
-
-/// What a batch adds to a stream that waits.
-pub(crate) struct Waiting {
-    pub(crate) head: Uuid,
-    pub(crate) letters: i32,
-    pub(crate) is_new: bool,
-}
-
-/// Adds to each position's count of streams that wait.
-pub(crate) async fn count_parked(
-    connection: &mut PgConnection,
-    scope: &Scope,
-    change: &BTreeMap<i32, i32>,
-) -> Result<(), sqlx::Error> {
-    for (partition, change) in change.iter().filter(|(_, change)| **change != 0) {
-        sqlx::query(
-            "UPDATE positions SET parked_keys = parked_keys + $6
-             WHERE projection = $1 AND generation = $2 AND topic = $3 AND epoch = $4
-               AND partition = $5",
-        )
-        .bind(scope.projection)
-        .bind(scope.generation)
-        .bind(&scope.topic)
-        .bind(scope.epoch)
-        .bind(partition)
-        .bind(change)
-        .execute(&mut *connection)
-        .await?;
-    }
-    Ok(())
 }
 
 /// Why there may be no more letters: a key or a partition has as many open as it may have, these

@@ -1,34 +1,37 @@
 //! The transaction: positions first, then what is known already, then rows and letters, and last,
 //! under the locks of all of them, the word to the cache.
 
+mod aside;
+mod sequenced;
 mod sort;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 
-use domain::Timestamp;
 use futures_util::FutureExt as _;
-use kafka_io::record_reader::{OwnedRecord, ReadRecordError, RecordReader};
+use kafka_io::record_reader::RecordReader;
 use read_cache::{CallError, Cover, failpoint};
 use read_models::recorded::Recorded;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use telemetry::trace::{self, Step};
 use tracing::Instrument as _;
 
-use super::failure::{Failure, FailureClass};
+use super::failure::Failure;
 use super::positions::{self, CacheGenerationMove, GenerationState, Move, Moved, Scope};
 use super::seen::{self, Distinct, SeenError};
-use super::{Event as _, Order, Projection};
+use super::{Event as _, Projection};
 use crate::cache::{Announced, Cache, Commit, Touched, generation_of};
-use crate::letters::set_aside::{Item, SetAside};
-use crate::letters::store;
-use sort::{Aside, Past, Sorted, sort};
+use crate::letters::set_aside::Item;
+use sort::{Past, Sorted};
 
 /// What a committed batch did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Folded {
     pub(super) events: usize,
+    /// Events that had an effect before, the absorbed among them.
     pub(super) duplicates: usize,
+    /// Decided events that were folded before, as their versions tell.
+    pub(super) absorbed: usize,
     pub(super) rows: u64,
     /// Partitions and offsets of the records that became letters; those that were letters before
     /// are not among them.
@@ -55,10 +58,19 @@ pub(super) enum BatchError {
     Braked(String),
     /// There would be more letters than there may be.
     TooManyLetters(String),
-    /// A record reuses an identity with another body.
-    IdReused { partition: i32, offset: i64 },
+    /// These records are at fault: one reuses an identity with another body, or does not follow what was
+    /// folded of its stream.
+    Blamed(Vec<Blamed>),
     /// An attempt failed.
     Failed(Failure),
+}
+
+/// A record that is at fault.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Blamed {
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+    pub(super) failure: Failure,
 }
 
 /// Folds batches of one projection.
@@ -138,7 +150,8 @@ impl<P: Projection> Folding<'_, P> {
         let folded_to = moved.iter().map(|moved| (moved.partition, moved.folded_to)).collect();
         let past = Past { letters, folded_to };
         let parked = self.parked_streams(&mut *connection, &moved, batch).await?;
-        let Sorted { events, asides } = sort(batch, P::ORDER, &past, parked);
+        let sorted = self.sorted(&mut *connection, batch, &past, parked).await?;
+        let Sorted { events, asides, waiting, absorbed, passed, due, overtaken, .. } = sorted;
         let Distinct { events, duplicates } =
             seen::distinct(&mut *connection, scope, &events).await.map_err(of_seen)?;
         // A panic of the fold is caught here, so that the lane goes on with another connection.
@@ -149,14 +162,26 @@ impl<P: Projection> Folding<'_, P> {
                 .map_err(|_| BatchError::Failed(Failure::panicked()))?
                 .map_err(writing("writing rows"))?;
         failpoint!("batch/rows-written");
+        self.record(&mut *connection, &events, passed).await?;
         self.set_aside(&mut *connection, &asides).await?;
+        self.take_turns(&mut *connection, &due, &overtaken).await?;
+        let changed = self.meanwhile(&mut *connection, &waiting).await?;
         let letters: BTreeSet<(i32, i64)> =
             asides.iter().map(|a| (a.record.partition, a.record.position.offset)).collect();
         let newest_letters = newest_letters(&moved, &letters);
-        let events_folded = events.len();
-        let folded = Folded { events: events_folded, duplicates, rows, letters, newest_letters };
+        let folded = Folded {
+            events: events.len(),
+            duplicates: duplicates + absorbed,
+            absorbed,
+            rows,
+            letters,
+            newest_letters,
+        };
         let announced = match self.commit {
-            Commit::Announced => self.announce(connection, &moved, &events).await?,
+            Commit::Announced => {
+                let touched = events.into_iter().chain(changed).collect::<Vec<_>>();
+                self.announce(connection, &moved, &touched).await?
+            }
             Commit::Unannounced { .. } | Commit::Uncached => None,
         };
         Ok((folded, announced))
@@ -173,7 +198,10 @@ impl<P: Projection> Folding<'_, P> {
             return Ok(None);
         };
         let mut touched = Touched::with_capacity_and_hasher(events.len(), Default::default());
-        touched.extend(events.iter().map(|event| (event.event.stream_id(), event.partition)));
+        touched.extend(events.iter().map(|event| {
+            let id = P::cached_id(event.event.stream_id());
+            (id, event.partition)
+        }));
         let agreed = |moved: &Moved| {
             let home = moved.cache_home.as_deref();
             announcer.trust(P::NAME, moved.partition, moved.cache_generation, home)
@@ -206,108 +234,6 @@ impl<P: Projection> Folding<'_, P> {
         }
         Ok(Some(announced))
     }
-
-    /// Records of the batch that are letters already, which only a position that was set back meets.
-    async fn known_letters(
-        &self,
-        connection: &mut PgConnection,
-        moves: &[Move],
-        moved: &[Moved],
-    ) -> Result<BTreeSet<(i32, i64)>, BatchError> {
-        let newest: BTreeMap<i32, i64> =
-            moved.iter().map(|moved| (moved.partition, moved.last_letter)).collect();
-        let meets_letters =
-            |m: &Move| newest.get(&m.partition).is_some_and(|newest| m.advance.from <= *newest);
-        if !moves.iter().any(meets_letters) {
-            return Ok(BTreeSet::new());
-        }
-        store::known(connection, self.scope, moves).await.map_err(bookkeeping("reading letters"))
-    }
-
-    /// Streams of the batch that wait behind a letter, locked; asked only where a position says that
-    /// there are any.
-    async fn parked_streams(
-        &self,
-        connection: &mut PgConnection,
-        moved: &[Moved],
-        batch: &[&Item<P::Event>],
-    ) -> Result<sort::Parked, BatchError> {
-        if P::ORDER == Order::Independent || moved.iter().all(|moved| moved.parked_keys == 0) {
-            return Ok(sort::Parked::new());
-        }
-        let streams = batch.iter().filter_map(|item| sort::stream_of(item)).collect();
-        store::parked(connection, self.scope, &streams)
-            .await
-            .map_err(bookkeeping("locking parked streams"))
-    }
-
-    async fn set_aside(
-        &self,
-        connection: &mut PgConnection,
-        asides: &[Aside<'_>],
-    ) -> Result<(), BatchError> {
-        if asides.is_empty() {
-            return Ok(());
-        }
-        let scope = self.scope;
-        let records = self.read_again(asides).await?;
-        let letters: Vec<_> =
-            asides.iter().zip(records).map(|(aside, record)| aside.letter(record)).collect();
-        let doing = "writing letters";
-        store::insert(&mut *connection, scope, &letters).await.map_err(bookkeeping(doing))?;
-        if P::ORDER == Order::Sequenced {
-            let waiting = sort::waiting(asides);
-            store::block(&mut *connection, scope, &waiting).await.map_err(bookkeeping(doing))?;
-        }
-        failpoint!("batch/letters-written");
-        let partitions = asides.iter().map(|aside| aside.record.partition).collect();
-        let capped = store::over_the_cap(connection, scope, &partitions)
-            .await
-            .map_err(bookkeeping("counting letters"))?;
-        capped.map_or(Ok(()), |reason| Err(BatchError::TooManyLetters(reason)))
-    }
-
-    /// The records as the log holds them, in the order of `asides`.
-    async fn read_again(&self, asides: &[Aside<'_>]) -> Result<Vec<OwnedRecord>, BatchError> {
-        let mut offsets: BTreeMap<i32, Vec<i64>> = BTreeMap::new();
-        for aside in asides {
-            let SetAside { partition, position, .. } = &*aside.record;
-            offsets.entry(*partition).or_default().push(position.offset);
-        }
-        let mut found = BTreeMap::new();
-        for (partition, offsets) in offsets {
-            let mut left = &offsets[..];
-            // As many at a time as the reader holds at once.
-            let mut at_once = left.len();
-            while !left.is_empty() {
-                let (some, rest) = left.split_at(at_once.min(left.len()));
-                match self.records.read(&self.scope.topic, partition, some).await {
-                    Ok(records) => {
-                        found.extend(records.into_iter().map(|r| ((partition, r.offset), r)));
-                        left = rest;
-                    }
-                    Err(ReadRecordError::TooMuch { fits }) if fits < some.len() => {
-                        at_once = fits.max(1);
-                    }
-                    Err(error) => return Err(BatchError::Failed(not_read(&error))),
-                }
-            }
-        }
-        let take = |aside: &Aside<'_>| {
-            let SetAside { partition, position, log_time, .. } = &*aside.record;
-            let record = found.remove(&(*partition, position.offset));
-            let is_same =
-                |record: &OwnedRecord| Timestamp::from_millis(record.timestamp_ms) == *log_time;
-            record.filter(is_same).ok_or_else(|| {
-                BatchError::Failed(Failure {
-                    class: FailureClass::DeployFault,
-                    code: "log-replaced".to_owned(),
-                    message: format!("the log holds another record at offset {}", position.offset),
-                })
-            })
-        };
-        asides.iter().map(take).collect()
-    }
 }
 
 fn newest_letters(moved: &[Moved], written: &BTreeSet<(i32, i64)>) -> BTreeMap<i32, i64> {
@@ -319,22 +245,12 @@ fn newest_letters(moved: &[Moved], written: &BTreeSet<(i32, i64)>) -> BTreeMap<i
     newest
 }
 
-/// The records are the same in a moment, unless the log has lost them. It is the partition that rests
-/// meanwhile, not the lane: the database is there, and so may be the leaders of other partitions.
-fn not_read(error: &ReadRecordError) -> Failure {
-    let class =
-        if error.is_transient() { FailureClass::Contention } else { FailureClass::DeployFault };
-    Failure {
-        class,
-        code: error.kind().to_owned(),
-        message: format!("reading a record again: {error}"),
-    }
-}
-
 fn of_seen(error: SeenError) -> BatchError {
     match error {
         SeenError::Database(error) => writing("looking up seen events")(error),
-        SeenError::IdReused { partition, offset } => BatchError::IdReused { partition, offset },
+        SeenError::IdReused { partition, offset } => {
+            BatchError::Blamed(vec![Blamed { partition, offset, failure: Failure::id_reused() }])
+        }
     }
 }
 

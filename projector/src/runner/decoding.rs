@@ -83,6 +83,20 @@ impl UndecodedError {
     }
 }
 
+/// Codes of letters whose record nobody could decode: nothing is known of its event but what headers
+/// say. Not those of events that stand under another key or in another partition than their own.
+pub(crate) const UNDECODABLE: [&str; 9] = [
+    "no-value",
+    "empty",
+    "magic",
+    "truncated",
+    "unknown-schema-id",
+    "wrong-record",
+    "newer-version",
+    "trailing-bytes",
+    "malformed",
+];
+
 /// Decodes records as events of a projection.
 pub(super) struct EventDecode<E> {
     decoder: SharedDecoder<E>,
@@ -134,6 +148,7 @@ impl Undecoded {
             position: self.position,
             log_time: self.log_time,
             stream_id: self.key.as_deref().and_then(storable),
+            link: None,
             culprit: culprit(self.key.as_deref(), &self.position),
             failure,
         };
@@ -187,4 +202,31 @@ pub(crate) fn event_of<E: Event>(
         return Err(UndecodedError::ForeignKey);
     }
     if place.is_of(key) { Ok(event) } else { Err(UndecodedError::ForeignPartition) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_decoded_is_told_from_what_stands_in_the_wrong_place() {
+        let record_name = "a.record";
+        let values = [
+            DecodeError::Empty,
+            DecodeError::Magic,
+            DecodeError::Truncated,
+            DecodeError::UnknownSchemaId(1),
+            DecodeError::WrongRecord { id: 1, record_name: record_name.to_owned() },
+            DecodeError::NewerVersion { id: 1, record_name },
+            DecodeError::TrailingBytes(1),
+            DecodeError::Malformed { what: "datum" },
+        ];
+        let undecodable = values.map(UndecodedError::Value);
+        for error in undecodable.iter().chain([&UndecodedError::NoValue]) {
+            assert!(UNDECODABLE.contains(&error.kind()), "{error}");
+        }
+        for error in [UndecodedError::ForeignKey, UndecodedError::ForeignPartition] {
+            assert!(!UNDECODABLE.contains(&error.kind()), "{error}");
+        }
+    }
 }

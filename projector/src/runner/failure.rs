@@ -30,6 +30,21 @@ impl FailureClass {
     }
 }
 
+/// What a fold finds that it cannot read although it has all that reading takes: the record itself is
+/// at fault. A fold returns it as an error of the database, of which every other kind is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the {what} does not open")]
+pub struct Unreadable {
+    /// The name of the part, never its value.
+    pub what: &'static str,
+}
+
+impl From<Unreadable> for sqlx::Error {
+    fn from(unreadable: Unreadable) -> Self {
+        Self::Decode(Box::new(unreadable))
+    }
+}
+
 /// A failure that can be told to operators: its text holds codes and names, never values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -99,6 +114,44 @@ impl Failure {
         self.code == "id-reused"
     }
 
+    /// An event waits behind a letter of its stream.
+    pub(crate) fn blocked() -> Self {
+        Self {
+            class: FailureClass::Poison,
+            code: "blocked".to_owned(),
+            message: "an earlier event of the stream could not be folded".to_owned(),
+        }
+    }
+
+    /// A decided event came before an earlier version of its stream.
+    pub(crate) fn version_gap() -> Self {
+        Self {
+            class: FailureClass::Poison,
+            code: VERSION_GAP.to_owned(),
+            message: "a version of the stream before this one is missing".to_owned(),
+        }
+    }
+
+    /// Whether it is that: it is mended by the missing version alone.
+    pub(crate) fn is_version_gap(&self) -> bool {
+        self.code == VERSION_GAP
+    }
+
+    /// A decided event contradicts what was folded of its stream.
+    pub(crate) fn stream_fork() -> Self {
+        Self {
+            class: FailureClass::Poison,
+            code: STREAM_FORK.to_owned(),
+            message: "another event of the stream was folded under this version or before it"
+                .to_owned(),
+        }
+    }
+
+    /// Whether it is that: no wait mends it.
+    pub(crate) fn is_stream_fork(&self) -> bool {
+        self.code == STREAM_FORK
+    }
+
     /// A fold panicked; the panic's text stays in the process' own output, since it may hold values.
     pub fn panicked() -> Self {
         Self {
@@ -108,6 +161,12 @@ impl Failure {
         }
     }
 }
+
+/// Code of a decided event before which a version of its stream is missing.
+pub(crate) const VERSION_GAP: &str = "version-gap";
+
+/// Code of a decided event that contradicts what was folded of its stream.
+pub(crate) const STREAM_FORK: &str = "stream-fork";
 
 /// A check that a row breaks; where it names no constraint, no partition of the table takes the row.
 const NO_PARTITION: &str = "23514";
@@ -144,6 +203,13 @@ fn of_client(error: &sqlx::Error, doing: &str) -> Failure {
         sqlx::Error::Tls(_) => "tls",
         sqlx::Error::Protocol(_) => "protocol",
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => "pool",
+        sqlx::Error::Decode(source) if source.is::<Unreadable>() => {
+            return Failure {
+                class: FailureClass::Poison,
+                code: "unreadable".to_owned(),
+                message: format!("{source} while {doing}"),
+            };
+        }
         _ => {
             return Failure {
                 class: FailureClass::DeployFault,
@@ -198,6 +264,17 @@ mod tests {
     fn an_answer_of_another_shape_is_a_fault_of_the_deployment() {
         let failure = Failure::of_database(&sqlx::Error::RowNotFound, "reading the generation");
         assert_eq!(failure.class, FailureClass::DeployFault);
+    }
+
+    #[test]
+    fn what_does_not_open_is_the_record_s_fault_and_is_told_by_name() {
+        let failure = Failure::of_database(&Unreadable { what: "email" }.into(), "writing rows");
+        assert_eq!(
+            failure.to_string(),
+            "the email does not open while writing rows (poison unreadable)"
+        );
+        let other = sqlx::Error::Decode("another shape".into());
+        assert_eq!(Failure::of_database(&other, "x").class, FailureClass::DeployFault);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use tokio::time::sleep_until;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::batch::{BatchError, Folded};
+use super::batch::{BatchError, Blamed, Folded};
 use super::decoding::{Decoded, SharedDecoder};
 use super::failure::{Failure, FailureClass};
 use super::freshness::Freshness;
@@ -336,9 +336,11 @@ impl<P: Projection> Lane<P> {
             BatchError::TooManyLetters(reason) => {
                 return self.setup.brake.pull(reason.clone(), false);
             }
-            BatchError::IdReused { partition, offset } => {
-                if let Some(held) = self.partitions.get_mut(partition) {
-                    held.blame(*offset, &Failure::id_reused());
+            BatchError::Blamed(blamed) => {
+                for Blamed { partition, offset, failure } in blamed {
+                    if let Some(held) = self.partitions.get_mut(partition) {
+                        held.blame(*offset, failure);
+                    }
                 }
                 return;
             }
@@ -367,7 +369,7 @@ impl<P: Projection> Lane<P> {
             // Said above.
             BatchError::Braked(_)
             | BatchError::TooManyLetters(_)
-            | BatchError::IdReused { .. }
+            | BatchError::Blamed(_)
             | BatchError::Unknown(_)
             | BatchError::CacheLost(_) => {}
             BatchError::Failed(failure) => {

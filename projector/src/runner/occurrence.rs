@@ -21,6 +21,7 @@ pub(super) fn begin(projection: &str) {
     for counter in [
         Metric::ProjectionFenceLost,
         Metric::ProjectionUpkeepFailed,
+        Metric::ProjectionAbsorbed,
         Metric::ProjectionRebalances,
         Metric::LetterNoticesPublished,
         Metric::CacheGenerationsRaised,
@@ -86,8 +87,11 @@ pub(super) struct BatchFolded<'a> {
 
 impl BatchFolded<'_> {
     pub(super) fn emit(self) {
-        let Folded { events, duplicates, rows, letters, .. } = self.folded;
+        let Folded { events, duplicates, absorbed, rows, letters, .. } = self.folded;
         let letters = letters.len();
+        if absorbed > 0 {
+            DuplicatesAbsorbed { scope: self.scope, events: absorbed }.emit();
+        }
         let labels = [self.scope.projection];
         Metric::ProjectionApplied.counter(&labels).increment(events as u64);
         Metric::ProjectionDuplicates.counter(&labels).increment(duplicates as u64);
@@ -104,6 +108,24 @@ impl BatchFolded<'_> {
             letters,
             took_ms = self.took.as_secs_f64() * 1000.0,
             "batch folded"
+        );
+    }
+}
+
+/// Decided events came again and changed nothing.
+pub(super) struct DuplicatesAbsorbed<'a> {
+    pub(super) scope: &'a Scope,
+    pub(super) events: usize,
+}
+
+impl DuplicatesAbsorbed<'_> {
+    pub(super) fn emit(self) {
+        Metric::ProjectionAbsorbed.counter(&[self.scope.projection]).increment(self.events as u64);
+        tracing::info!(
+            projection = self.scope.projection,
+            kafka.topic = self.scope.topic,
+            events = self.events,
+            "events that were folded before came again and were absorbed"
         );
     }
 }

@@ -173,7 +173,7 @@ impl<E: Event> Partition<E> {
                 }
                 _ => {
                     let (aside, origin) = undecoded.set_aside();
-                    self.push(Item::SetAside(aside), identity, bytes, origin, now);
+                    self.push(Item::SetAside(aside, None), identity, bytes, origin, now);
                 }
             },
         }
@@ -236,7 +236,7 @@ impl<E: Event> Partition<E> {
         if let Some(Blocked { undecoded, identity, bytes }) = self.blocked.take() {
             self.stop = None;
             let (aside, origin) = undecoded.set_aside();
-            self.push(Item::SetAside(aside), identity, bytes, origin, now);
+            self.push(Item::SetAside(aside, None), identity, bytes, origin, now);
             self.take_arrivals(now);
         }
     }

@@ -260,7 +260,7 @@ impl<P: Projection> Supervisor<P> {
         let mut beside = JoinSet::new();
         beside.spawn(publish::publish(database.clone(), scope.clone(), self.progress.clone()));
         beside.spawn(brake_keeper::keep(pool.clone(), scope.clone(), brake));
-        beside.spawn(vitals::tell(pool.clone(), scope.clone()));
+        beside.spawn(vitals::tell(pool.clone(), scope.clone(), P::ORDER));
         beside.spawn(upkeep::keep(self.projection.clone(), pool.clone(), scope.clone()));
         let retry = Retry {
             projection: self.projection.clone(),

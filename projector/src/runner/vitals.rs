@@ -6,9 +6,9 @@ use std::time::Duration;
 use sqlx::{PgConnection, PgPool};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::Failure;
 use super::occurrence::database_reachable;
 use super::positions::Scope;
+use super::{Failure, Order, STREAM_FORK, VERSION_GAP};
 use telemetry::Metric;
 
 /// How often.
@@ -20,10 +20,13 @@ const SELDOM: u32 = 6;
 /// The states of open letters.
 const STATES: [&str; 3] = ["retrying", "parked", "blocked"];
 
-/// Open letters in one state.
+/// What may be wrong with the order of a stream, by the codes of letters.
+const OUT_OF_SEQUENCE: [&str; 2] = [VERSION_GAP, STREAM_FORK];
+
+/// Open letters in one state, or with one code.
 #[derive(Debug, sqlx::FromRow)]
 struct Open {
-    state: String,
+    kind: String,
     letters: i64,
     oldest_seconds: f64,
 }
@@ -38,7 +41,7 @@ struct Server {
 
 /// Tells metrics, now and then, for as long as it is polled. What fails says that the database cannot
 /// be reached, which is what somebody wants to know.
-pub(super) async fn tell(pool: PgPool, scope: Arc<Scope>) {
+pub(super) async fn tell(pool: PgPool, scope: Arc<Scope>, order: Order) {
     let mut rounds = interval(EVERY);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for round in 0_u32.. {
@@ -46,6 +49,9 @@ pub(super) async fn tell(pool: PgPool, scope: Arc<Scope>) {
         let asked = async {
             let mut connection = pool.acquire().await?;
             letters(&mut connection, &scope).await?;
+            if order == Order::Sequenced {
+                out_of_sequence(&mut connection, &scope).await?;
+            }
             copies(&mut connection, &scope).await?;
             if round.is_multiple_of(SELDOM) {
                 server(&mut connection).await?;
@@ -76,7 +82,7 @@ fn is_there(error: &sqlx::Error) -> bool {
 
 async fn letters(connection: &mut PgConnection, scope: &Scope) -> Result<(), sqlx::Error> {
     let open: Vec<Open> = sqlx::query_as(
-        "SELECT state, count(*) AS letters,
+        "SELECT state AS kind, count(*) AS letters,
                 extract(epoch FROM now() - min(first_failed_at))::float8 AS oldest_seconds
          FROM letters WHERE projection = $1 AND generation = $2 AND settled_at IS NULL
          GROUP BY state",
@@ -86,12 +92,37 @@ async fn letters(connection: &mut PgConnection, scope: &Scope) -> Result<(), sql
     .fetch_all(connection)
     .await?;
     for state in STATES {
-        let found = open.iter().find(|open| open.state == state);
         let labels = [scope.projection, state];
-        Metric::LettersOpen.gauge(&labels).set(found.map_or(0.0, |open| open.letters as f64));
-        Metric::LetterOldest.gauge(&labels).set(found.map_or(0.0, |open| open.oldest_seconds));
+        open_in(&open, state, Metric::LettersOpen, Metric::LetterOldest, &labels);
     }
     Ok(())
+}
+
+async fn out_of_sequence(connection: &mut PgConnection, scope: &Scope) -> Result<(), sqlx::Error> {
+    let open: Vec<Open> = sqlx::query_as(
+        "SELECT error_code AS kind, count(*) AS letters,
+                extract(epoch FROM now() - min(first_failed_at))::float8 AS oldest_seconds
+         FROM letters WHERE projection = $1 AND generation = $2 AND settled_at IS NULL
+           AND error_code = ANY($3)
+         GROUP BY error_code",
+    )
+    .bind(scope.projection)
+    .bind(scope.generation)
+    .bind(OUT_OF_SEQUENCE)
+    .fetch_all(connection)
+    .await?;
+    let (letters, oldest) = (Metric::LettersOutOfSequence, Metric::LetterOutOfSequenceOldest);
+    for code in OUT_OF_SEQUENCE {
+        open_in(&open, code, letters, oldest, &[scope.projection, code]);
+    }
+    Ok(())
+}
+
+/// Tells how many letters are of a kind, and how old the oldest is.
+fn open_in(open: &[Open], kind: &str, letters: Metric, oldest: Metric, labels: &[&str]) {
+    let found = open.iter().find(|open| open.kind == kind);
+    letters.gauge(labels).set(found.map_or(0.0, |open| open.letters as f64));
+    oldest.gauge(labels).set(found.map_or(0.0, |open| open.oldest_seconds));
 }
 
 async fn copies(connection: &mut PgConnection, scope: &Scope) -> Result<(), sqlx::Error> {

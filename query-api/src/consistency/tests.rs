@@ -64,7 +64,7 @@ fn what_a_token_says_of_other_topics_is_not_asked_of_this_view() {
 
 #[tokio::test(start_paused = true)]
 async fn a_read_without_a_token_waits_for_nothing() {
-    let settled = read(&[(crate::prefer::PREFER, "wait=5")]);
+    let settled = read(&[(lifecycle::http::PREFER, "wait=5")]);
     let settled = settled.settle(&Positions::new(1), VIEW, WAITS).await.unwrap();
     assert_eq!(settled, Settled::default());
 }
@@ -73,7 +73,7 @@ async fn a_read_without_a_token_waits_for_nothing() {
 async fn a_strict_read_waits_its_time_and_is_then_refused() {
     for (prefer, seconds) in [("wait=3", 3), ("wait=60", 5), ("x", 2), ("wait=0", 0)] {
         let token = log(0, 5).encode(&key());
-        let read = read(&[(CONSISTENCY_TOKEN, &token), (crate::prefer::PREFER, prefer)]);
+        let read = read(&[(CONSISTENCY_TOKEN, &token), (lifecycle::http::PREFER, prefer)]);
         let began = Instant::now();
         let refused = read.settle(&Positions::new(1), VIEW, WAITS).await.unwrap_err();
         assert_eq!(began.elapsed(), Duration::from_secs(seconds), "{prefer}");
@@ -85,7 +85,7 @@ async fn a_strict_read_waits_its_time_and_is_then_refused() {
 async fn a_lenient_read_goes_on_and_says_that_it_is_old() {
     let token = log(0, 5).encode(&key());
     let lenient = "handling=lenient, wait=9";
-    let read = read(&[(CONSISTENCY_TOKEN, &token), (crate::prefer::PREFER, lenient)]);
+    let read = read(&[(CONSISTENCY_TOKEN, &token), (lifecycle::http::PREFER, lenient)]);
     let settled = read.settle(&Positions::new(1), VIEW, WAITS).await.unwrap();
     let out = out(settled, Some(shown(0, 3)));
     assert_eq!(out[PREFERENCE_APPLIED], "wait=5, handling=lenient");

@@ -1,7 +1,6 @@
 //! `GET /api/v1/resources`: the latest state of many devices.
 
 pub(super) mod fields;
-mod prefix;
 mod query;
 mod rows;
 

@@ -31,12 +31,12 @@ async fn a_projector_that_is_frozen_or_gone_is_told_of_until_one_folds_again() -
     must_be_quiet(&prometheus, &["ProcessDown", "ProcessMissing"]).await?;
     let missing = prometheus.fires("ProjectionMissing").await?;
     anyhow::ensure!(
-        missing.iter().all(|sample| sample.labels["projection"] == "device_history"),
+        missing.iter().all(|sample| sample.labels["projection"] != "resource"),
         "these are missed: {missing:?}"
     );
-    let history = world.projector_of("device_history")?.setting("MILLRACE_INSTANCE", "second");
-    let history = history.start().await?;
-    let second = [("projector", history.address())];
+    let others = world.projector_of("device_history,user")?.setting("MILLRACE_INSTANCE", "second");
+    let others = others.start().await?;
+    let second = [("projector", others.address())];
     prometheus.scrape(&[&all.targets()[..], &second].concat()).await?;
     prometheus.clears("ProjectionMissing").await
 }

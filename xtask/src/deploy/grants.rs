@@ -3,9 +3,11 @@
 use anyhow::{Context, Result};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-/// Gives the roles that exist in this cluster exactly their rights on a deployment's schema. The
+use super::migrations::Schemas;
+
+/// Gives the roles that exist in this cluster exactly their rights on a deployment's schemas. The
 /// tables are those of the last migration, so this runs after each.
-pub(super) async fn grant(owner: &mut PgConnection, schema: &str) -> Result<()> {
+pub(super) async fn grant(owner: &mut PgConnection, schemas: &Schemas) -> Result<()> {
     let mut transaction = owner.begin().await.context("beginning the grants")?;
     for (role, rights) in RIGHTS {
         let exists: bool =
@@ -17,8 +19,17 @@ pub(super) async fn grant(owner: &mut PgConnection, schema: &str) -> Result<()> 
         if !exists {
             continue;
         }
-        for right in [FOR_ALL, rights].concat() {
-            let statement = right.replace("{schema}", schema).replace("{role}", role);
+        let revoked = [&schemas.read_models, &schemas.event_store, &schemas.identity]
+            .into_iter()
+            .flat_map(|schema| FOR_ALL.iter().map(move |right| right.replace("{schema}", schema)));
+        let given = rights.iter().map(|right| {
+            right
+                .replace("{schema}", &schemas.read_models)
+                .replace("{event_store}", &schemas.event_store)
+                .replace("{identity}", &schemas.identity)
+        });
+        for right in revoked.chain(given) {
+            let statement = right.replace("{role}", role);
             sqlx::query(AssertSqlSafe(statement.clone()))
                 .execute(&mut *transaction)
                 .await
@@ -29,30 +40,71 @@ pub(super) async fn grant(owner: &mut PgConnection, schema: &str) -> Result<()> 
 }
 
 const FOR_ALL: &[&str] = &[
-    "GRANT USAGE ON SCHEMA {schema} TO {role}",
+    "REVOKE ALL ON SCHEMA {schema} FROM {role}",
     "REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {role}",
     "REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {schema} FROM {role}",
 ];
 
+/// To open what is sealed, under the lock of its key.
+const OPENS_FIELDS: [&str; 3] = [
+    "GRANT USAGE ON SCHEMA {identity} TO {role}",
+    "GRANT SELECT ON {identity}.subject_keys TO {role}",
+    "GRANT UPDATE (lock_only) ON {identity}.subject_keys TO {role}",
+];
+
+const USES_READ_MODELS: &str = "GRANT USAGE ON SCHEMA {schema} TO {role}";
+
 const RIGHTS: [(&str, &[&str]); 5] = [
-    ("command_api", &["GRANT SELECT ON topics, schema_ids TO {role}"]),
+    (
+        "command_api",
+        &[
+            USES_READ_MODELS,
+            "GRANT SELECT ON topics, schema_ids TO {role}",
+            "GRANT USAGE ON SCHEMA {event_store}, {identity} TO {role}",
+            "GRANT SELECT, INSERT ON {event_store}.streams, {event_store}.events,
+                 {event_store}.published, {event_store}.claims, {event_store}.requests,
+                 {event_store}.mails, {event_store}.passed_over TO {role}",
+            // What was decided is never changed: an event is only marked as published.
+            "GRANT UPDATE (published_partition, published_offset) ON {event_store}.events TO {role}",
+            "GRANT UPDATE ON {event_store}.streams, {event_store}.published, {event_store}.claims,
+                 {event_store}.requests, {event_store}.mails TO {role}",
+            "GRANT DELETE ON {event_store}.claims, {event_store}.requests, {event_store}.mails
+                 TO {role}",
+            "GRANT SELECT, UPDATE ON {event_store}.standing TO {role}",
+            "GRANT SELECT, INSERT ON {identity}.subject_keys, {identity}.credentials TO {role}",
+            "GRANT UPDATE (key, destroyed_at) ON {identity}.subject_keys TO {role}",
+            "GRANT UPDATE, DELETE ON {identity}.credentials TO {role}",
+        ],
+    ),
     (
         "query_api",
         &[
+            USES_READ_MODELS,
             "GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}",
             // Of letters only what a strict read asks: never a record or what operators say of it.
             "REVOKE ALL ON letters, letter_tries, letter_actions, letter_notices, dispositions FROM {role}",
             "GRANT SELECT (projection, generation, topic, epoch, partition, stream_id, log_offset,
                            log_time, state, settled_at) ON letters TO {role}",
+            // Who changed what and when; never what to.
+            "GRANT USAGE ON SCHEMA {event_store} TO {role}",
+            "GRANT SELECT (stream_id, stream_version, event_id, event_type, occurred_at,
+                           correlation_id, actor, changed, published_partition, published_offset)
+                 ON {event_store}.events TO {role}",
         ],
     ),
     (
         "projector",
         &[
+            USES_READ_MODELS,
+            OPENS_FIELDS[0],
+            OPENS_FIELDS[1],
+            OPENS_FIELDS[2],
             "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role}",
             "REVOKE INSERT, UPDATE, DELETE ON topics, schema_ids, generations, _sqlx_migrations FROM {role}",
             // What operators decided and did is not the projector's to change.
             "REVOKE INSERT, UPDATE, DELETE ON letter_actions, dispositions FROM {role}",
+            // What was folded stays so.
+            "REVOKE UPDATE, DELETE ON stream_events FROM {role}",
             // Locking a generation FOR SHARE needs the right to change one of its columns.
             "GRANT UPDATE (brake, braked_at) ON generations TO {role}",
             // Months of history are tables, which it does not own.
@@ -63,6 +115,10 @@ const RIGHTS: [(&str, &[&str]); 5] = [
     (
         "dlq_replayer",
         &[
+            USES_READ_MODELS,
+            OPENS_FIELDS[0],
+            OPENS_FIELDS[1],
+            OPENS_FIELDS[2],
             // Rows of read models and the ids that were seen: a replay folds as the projector does.
             "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role}",
             "REVOKE INSERT, UPDATE, DELETE ON topics, schema_ids, generations, positions, letters,
@@ -71,7 +127,10 @@ const RIGHTS: [(&str, &[&str]); 5] = [
             "GRANT UPDATE (brake, braked_at) ON generations TO {role}",
             "GRANT UPDATE (parked_keys) ON positions TO {role}",
             "GRANT UPDATE (state, error_class, error_code, error_message, attempts, last_tried_at,
-                           next_try_at, settled_at) ON letters TO {role}",
+                           next_try_at, settled_at, stream_version, event_id, previous_id)
+                 ON letters TO {role}",
+            // What was folded stays so.
+            "REVOKE UPDATE, DELETE ON stream_events FROM {role}",
             "GRANT UPDATE (head, letters), DELETE ON parked_keys TO {role}",
             // What was tried, done and decided is added to and never changed.
             "GRANT INSERT ON letter_tries, letter_actions, letter_notices, dispositions TO {role}",
@@ -79,5 +138,14 @@ const RIGHTS: [(&str, &[&str]); 5] = [
         ],
     ),
     // No table: views hold what is theirs to see.
-    ("analyst", &["GRANT SELECT ON resources, device_history, dead_letters, freshness TO {role}"]),
+    (
+        "analyst",
+        &[
+            USES_READ_MODELS,
+            "GRANT SELECT ON resources, device_history, dead_letters, freshness TO {role}",
+            // Of users nothing that tells who they are.
+            "GRANT SELECT (id, roles, email_verified, active, erased, version, created_at,
+                           updated_at, log_epoch, log_offset) ON users TO {role}",
+        ],
+    ),
 ];

@@ -1,4 +1,4 @@
-//! The read models' tables.
+//! The tables of read models, of the event store and of what belongs to persons.
 
 use anyhow::{Context, Result};
 use settings::Prefix;
@@ -12,26 +12,66 @@ use crate::checkout;
 /// Months of history that are made before they begin.
 const MONTHS_AHEAD: i32 = 2;
 
-/// Brings the read models' schema of a deployment up to date, and gives the processes' roles their
-/// rights on it. `database` is the owner's.
+/// Brings the schemas of a deployment up to date, and gives the processes' roles their rights on them.
+/// `database` is the owner's.
 ///
 /// # Errors
 /// The database cannot be reached, or holds a migration that this checkout has not or has changed.
 pub async fn migrate(database: &PgConnectOptions, prefix: &Prefix) -> Result<()> {
-    let schema = read_models::database::schema(prefix);
-    let mut owner = connect(database, &schema).await?;
+    let names = Schemas::of(prefix);
+    for (schema, directory) in names.with_directories() {
+        let mut owner = migrate_schema(database, schema, directory).await?;
+        if schema == names.read_models {
+            make_months_ahead(&mut owner).await?;
+        }
+        owner.close().await.context("closing the connection")?;
+    }
+    let mut owner = connect(database, &names.read_models).await?;
+    grants::grant(&mut owner, &names).await?;
+    owner.close().await.context("closing the connection")
+}
+
+/// The Postgres schemas of a deployment.
+pub(super) struct Schemas {
+    pub(super) read_models: String,
+    pub(super) event_store: String,
+    pub(super) identity: String,
+}
+
+impl Schemas {
+    fn of(prefix: &Prefix) -> Self {
+        Self {
+            read_models: read_models::database::schema(prefix),
+            event_store: read_models::database::event_store_schema(prefix),
+            identity: read_models::database::identity_schema(prefix),
+        }
+    }
+
+    fn with_directories(&self) -> [(&str, &'static str); 3] {
+        [
+            (&self.read_models, "migrations/read-models"),
+            (&self.event_store, "migrations/event-store"),
+            (&self.identity, "migrations/identity"),
+        ]
+    }
+}
+
+async fn migrate_schema(
+    database: &PgConnectOptions,
+    schema: &str,
+    directory: &str,
+) -> Result<PgConnection> {
+    let mut owner = connect(database, schema).await?;
     sqlx::query(AssertSqlSafe(format!("CREATE SCHEMA IF NOT EXISTS {schema}")))
         .execute(&mut owner)
         .await
         .with_context(|| format!("creating the schema {schema}"))?;
-    let directory = checkout::find()?.join("migrations/read-models");
+    let directory = checkout::find()?.join(directory);
     let migrator = Migrator::new(directory.as_path())
         .await
         .with_context(|| format!("reading {}", directory.display()))?;
     migrator.run(&mut owner).await.with_context(|| format!("migrating the schema {schema}"))?;
-    make_months_ahead(&mut owner).await?;
-    grants::grant(&mut owner, &schema).await?;
-    owner.close().await.context("closing the connection")
+    Ok(owner)
 }
 
 /// Makes the months of history that come next, so that their first events find them. A running

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use event_schema::registry::RegistryConfig;
-use event_schema::schema::{Family, Schema};
+use event_schema::schema::Schema;
 use kafka_io::topic::Topic;
 use read_models::deployment::RegisteredSchema;
 use settings::Prefix;
@@ -25,7 +25,7 @@ pub async fn schemas(
     let registry = Registry::new(config)?;
     let mut owner = connect(database, &read_models::database::schema(prefix)).await?;
     for schema in Schema::ALL {
-        let subject = schema.subject(&topic(schema.family()).name(prefix));
+        let subject = schema.subject(&Topic::of(schema.family()).name(prefix));
         let schema_id = registry
             .register(&subject, schema.text())
             .await
@@ -34,12 +34,6 @@ pub async fn schemas(
         record(&mut owner, &RegisteredSchema { subject, record_name, version, schema_id }).await?;
     }
     owner.close().await.context("closing the connection")
-}
-
-const fn topic(family: Family) -> Topic {
-    match family {
-        Family::Device => Topic::EventsInput,
-    }
 }
 
 async fn record(owner: &mut PgConnection, schema: &RegisteredSchema) -> Result<()> {

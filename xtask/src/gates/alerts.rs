@@ -1,6 +1,8 @@
 //! Alerts and dashboards: each alert has a page for who is woken by it and tests in which it fires and
 //! does not, and whatever asks Prometheus asks for metrics that exist.
 
+mod projections;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
@@ -50,6 +52,7 @@ fn faults(checkout: &Path) -> Result<Vec<String>> {
     let tests = texts(checkout, TESTS, ".yml")?;
     let page = sources::read(checkout, PAGE)?;
     let mut faults = of_alerts(&alerts(&rules), &tests, &page);
+    faults.extend(projections::faults(&rules));
     let recorded: BTreeSet<&str> = values(&rules, "- record: ").collect();
     for (file, text) in rules.iter().chain(&tests) {
         for line in text.lines().filter(|line| !is_for_people(line)) {

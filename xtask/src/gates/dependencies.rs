@@ -8,16 +8,18 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 /// Each crate of the workspace with those it may depend on; tests may also use [`FOR_TESTS`].
-const EDGES: [(&str, &[&str]); 20] = [
+const EDGES: [(&str, &[&str]); 22] = [
     // Pure, or owners of one foreign thing.
     ("settings", &[]),
+    ("failpoint", &[]),
     ("domain", &[]),
     ("problem-details", &[]),
     ("consistency-token", &["settings"]),
     ("telemetry", &["settings"]),
     ("event-schema", &["domain", "settings"]),
-    ("kafka-io", &["settings"]),
-    ("read-cache", &["settings"]),
+    ("kafka-io", &["event-schema", "settings"]),
+    ("event-store", &["domain", "failpoint", "settings"]),
+    ("read-cache", &["failpoint", "settings"]),
     ("read-models", &["domain", "settings"]),
     ("api-description", &["problem-details", "settings"]),
     ("lifecycle", &["api-description", "problem-details", "settings", "telemetry"]),
@@ -31,9 +33,12 @@ const EDGES: [(&str, &[&str]); 20] = [
             "consistency-token",
             "domain",
             "event-schema",
+            "event-store",
+            "failpoint",
             "kafka-io",
             "lifecycle",
             "problem-details",
+            "read-cache",
             "read-models",
             "settings",
             "telemetry",
@@ -100,12 +105,16 @@ const PURE: [(&str, &[&str]); 2] = [
 ];
 
 /// Foreign crates that only one of ours names; tests of any may use them.
-const OWNED: [(&str, &str); 16] = [
+const OWNED: [(&str, &str); 20] = [
+    ("aes-gcm", "event-schema"),
     ("apache-avro", "event-schema"),
+    ("argon2", "command-api"),
+    ("fail", "failpoint"),
     ("fred", "read-cache"),
     ("hyper", "lifecycle"),
     ("hyper-util", "lifecycle"),
     ("jsonwebtoken", "access"),
+    ("lettre", "command-api"),
     ("metrics-exporter-prometheus", "telemetry"),
     ("opentelemetry", "telemetry"),
     ("opentelemetry-otlp", "telemetry"),

@@ -19,7 +19,7 @@ const FAMILY_TREES: [&str; 3] = ["crates/domain/src", "crates/event-schema/src",
 const READ_MODEL_TREES: [&str; 3] = ["crates/read-models/src", "projector/src", "query-api/src"];
 
 /// Migrations that all read models stand on.
-const OF_ALL: [&str; 4] = ["analysts", "cache", "letters", "spine"];
+const OF_ALL: [&str; 5] = ["analysts", "cache", "letters", "sequenced", "spine"];
 
 /// What lies in the wrong place.
 pub(super) fn faults(checkout: &Path) -> Result<Vec<String>> {

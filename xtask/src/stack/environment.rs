@@ -18,6 +18,7 @@ pub(crate) fn variables(stack: &Stack) -> Result<Vec<(String, String)>> {
         ("DATABASE_URL", postgres::url(stack, postgres::OWNER)),
         ("REDIS_URL", format!("redis://127.0.0.1:{}", port(Listener::Redis))),
         ("DEV_TOKEN", dev_token::mint()?),
+        ("ADMIN_TOKEN", dev_token::mint_admin()?),
         ("PGSSLMODE", "disable".to_owned()),
         ("PGHOST", "127.0.0.1".to_owned()),
         ("PGPORT", port(Listener::Postgres).to_string()),

@@ -111,6 +111,7 @@ fn settings(stack: &Stack, service: Service, name: &str, port: u16) -> Vec<(Stri
         (table::SCHEMA_REGISTRY_URL.name, environment::registry_url(stack)),
         (table::DATABASE_URL.name, postgres::url(stack, service.role())),
         (service.bind_setting().name, format!("127.0.0.1:{port}")),
+        (table::MAIL_OUTBOX.name, outbox(stack).display().to_string()),
     ];
     // The stack's own address is no process' setting, and its names have no prefix.
     let is_passed_on = |name: &String| {
@@ -122,6 +123,19 @@ fn settings(stack: &Stack, service: Service, name: &str, port: u16) -> Vec<(Stri
         .filter(|(name, _)| is_passed_on(name))
         .chain(ours.iter().map(|(name, value)| ((*name).to_owned(), value.clone())))
         .collect()
+}
+
+/// Where mails of the local stack are put.
+pub(super) fn outbox(stack: &Stack) -> PathBuf {
+    stack.local.path.join("outbox")
+}
+
+/// The program of command-api with its settings, to be run as a tool.
+pub(super) fn command_api_tool(stack: &Stack) -> (PathBuf, Vec<(String, String)>) {
+    let service = Service::CommandApi;
+    let port = stack.ports.of_instance(service.listener(), 1);
+    let program = stack.local.bin().join(service.name());
+    (program, settings(stack, service, service.name(), port))
 }
 
 /// Copies the binary that was built beside this program to where a later build does not replace it

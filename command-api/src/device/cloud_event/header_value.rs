@@ -4,13 +4,14 @@
 use http::HeaderValue;
 
 use super::super::fields::Broken;
+use crate::percent_encoding;
 
 /// The attribute's text.
 pub(super) fn decoded(value: &HeaderValue) -> Result<String, Broken> {
     let value = value.as_bytes().trim_ascii();
     let bytes = match value {
-        [b'"', quoted @ .., b'"'] => percent_decoded(&unescaped(quoted)),
-        _ => percent_decoded(value),
+        [b'"', quoted @ .., b'"'] => percent_encoding::decoded(&unescaped(quoted)),
+        _ => percent_encoding::decoded(value),
     };
     let bytes = bytes.ok_or_else(|| {
         Broken::new("percent-encoding", "must have two hexadecimal digits after each %")
@@ -26,23 +27,6 @@ fn unescaped(quoted: &[u8]) -> Vec<u8> {
         byte => Some(byte),
     };
     std::iter::from_fn(&mut next).collect()
-}
-
-fn percent_decoded(encoded: &[u8]) -> Option<Vec<u8>> {
-    let mut decoded = Vec::with_capacity(encoded.len());
-    let mut rest = encoded;
-    while let [byte, behind @ ..] = rest {
-        rest = behind;
-        if *byte != b'%' {
-            decoded.push(*byte);
-            continue;
-        }
-        let [high, low, behind @ ..] = rest else { return None };
-        let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
-        decoded.push(digit(high)? << 4 | digit(low)?);
-        rest = behind;
-    }
-    Some(decoded)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ fn known(schema_id: u32, record_name: &str, version: i32) -> KnownId {
 
 fn decoder() -> Decoder<DeviceEvent> {
     crate::limit_allocations();
-    let ours = Schema::DeviceEventReportedV1;
+    let ours = device::WRITTEN;
     Decoder::new([
         known(ID, ours.record_name(), ours.version()),
         known(8, ours.record_name(), 1_000),
@@ -123,7 +123,7 @@ fn a_registered_text_counts_as_ours_whatever_its_spelling() {
     let meaning = |text: &str| {
         meaning_of::<DeviceEvent>(&RegisteredText { text: text.to_owned(), is_avro: true })
     };
-    let ours = Schema::DeviceEventReportedV1;
+    let ours = device::WRITTEN;
     let value: serde_json::Value = serde_json::from_str(ours.text()).unwrap();
     assert_eq!(meaning(ours.text()), Meaning::Ours(ours));
     assert_eq!(meaning(&value.to_string()), Meaning::Ours(ours));

@@ -10,5 +10,6 @@ mod fill;
 mod interleavings;
 mod server;
 mod sharing;
+mod sweep;
 mod trust;
 mod window;

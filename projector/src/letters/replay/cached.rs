@@ -89,7 +89,7 @@ impl<P: Projection> Replay<'_, P> {
     ) -> Result<Option<Announced>, ReplayError> {
         let (Some(announcer), Some(noun)) = (self.announcer, P::CACHED_AS) else { return Ok(None) };
         let touched: Touched<'_> =
-            streams.iter().map(|stream_id| (stream_id.as_str(), place.partition())).collect();
+            streams.iter().map(|stream_id| (P::cached_id(stream_id), place.partition())).collect();
         let generation = trust.generation;
         let announced = announcer.announce(noun, Cover::Replay(trust), &touched).await;
         let mut announced = announced.map_err(|error| match error {
@@ -103,7 +103,7 @@ impl<P: Projection> Replay<'_, P> {
         if wanted.is_empty() {
             return Ok(Some(announced));
         }
-        let ids: Vec<&str> = wanted.into_iter().map(|(stream_id, _)| stream_id).collect();
+        let ids: Vec<&str> = wanted.into_iter().map(|(id, _)| id).collect();
         let rows = self
             .projection
             .cached(connection, scope.generation, &ids)

@@ -8,6 +8,8 @@ use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
 use super::{AT_ONCE, By};
+use crate::letters::LetterState;
+use crate::runner::sequence::Link;
 use crate::runner::{self, Event, Failure, FailureClass, Order, Scope, event_of};
 
 /// Where a letter belongs.
@@ -69,14 +71,29 @@ pub(super) struct Stored {
     key: Option<Vec<u8>>,
     value: Option<Vec<u8>>,
     is_due: bool,
+    /// Its event's place in its stream, where it was known when the letter was written.
+    stream_version: Option<i64>,
 }
 
 impl Stored {
+    pub(super) fn offset(&self) -> i64 {
+        self.log_offset
+    }
+
+    /// Whether its event's place in its stream is still to be written down.
+    pub(super) fn lacks_version(&self) -> bool {
+        self.stream_version.is_none()
+    }
+
+    /// Whether something is still to be done about it.
+    pub(super) fn is_open(&self) -> bool {
+        LetterState::find(&self.state).is_some_and(LetterState::is_open)
+    }
+
     /// Why it is not tried now.
     pub(super) fn leave_alone(&self, by: By<'_>) -> Option<&'static str> {
-        let is_open = matches!(self.state.as_str(), "retrying" | "parked" | "blocked");
         let is_early = matches!(by, By::Schedule) && self.state == "retrying" && !self.is_due;
-        if !is_open {
+        if !self.is_open() {
             Some("it is settled")
         } else if is_early {
             Some("its time has not come")
@@ -137,7 +154,7 @@ pub(super) async fn values(
                          WHERE k.projection = l.projection AND k.generation = l.generation
                            AND k.topic = l.topic AND k.epoch = l.epoch
                            AND k.partition = l.partition AND k.stream_id = l.stream_id)))
-         ORDER BY l.log_offset LIMIT $8",
+         ORDER BY coalesce(l.stream_version, 0), l.log_offset LIMIT $8",
     )
     .bind(place.id)
     .bind(&place.projection)
@@ -151,7 +168,8 @@ pub(super) async fn values(
     .await
 }
 
-/// Locks what is replayed: the position and the stream first where order is kept, then letters.
+/// Locks what is replayed: the position and the stream first where order is kept, then letters in the
+/// order of their [turns](crate::runner::sequence::turn).
 pub(super) async fn lock(
     connection: &mut PgConnection,
     scope: &Scope,
@@ -163,7 +181,7 @@ pub(super) async fn lock(
     }
     sqlx::query_as(
         "SELECT id, state, attempts, epoch, partition, log_offset, log_time, key, value,
-                coalesce(next_try_at <= now(), false) AS is_due
+                coalesce(next_try_at <= now(), false) AS is_due, stream_version
          FROM letters WHERE id = $1 FOR UPDATE",
     )
     .bind(place.id)
@@ -178,12 +196,31 @@ pub(super) async fn due(
 ) -> Result<Option<Stored>, sqlx::Error> {
     sqlx::query_as(
         "SELECT id, state, attempts, epoch, partition, log_offset, log_time, key, value,
-                true AS is_due
+                true AS is_due, stream_version
          FROM letters WHERE id = $1 AND state = 'retrying' AND next_try_at <= now() FOR UPDATE",
     )
     .bind(letter)
     .fetch_optional(connection)
     .await
+}
+
+/// Writes down the place of a letter's event in its stream, which was not known when the letter was
+/// written.
+pub(super) async fn number(
+    connection: &mut PgConnection,
+    letter: Uuid,
+    link: &Link,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE letters SET stream_version = $2, event_id = $3, previous_id = $4 WHERE id = $1",
+    )
+    .bind(letter)
+    .bind(link.stored_version())
+    .bind(link.event_id)
+    .bind(link.previous_id)
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 /// Whether the stream waits behind a letter; then it is locked.
@@ -225,10 +262,10 @@ async fn lock_letters(
 ) -> Result<Vec<Stored>, sqlx::Error> {
     sqlx::query_as(
         "SELECT id, state, attempts, epoch, partition, log_offset, log_time, key, value,
-                coalesce(next_try_at <= now(), false) AS is_due
+                coalesce(next_try_at <= now(), false) AS is_due, stream_version
          FROM letters WHERE projection = $1 AND generation = $2 AND topic = $3 AND epoch = $4
            AND partition = $5 AND stream_id = $6 AND settled_at IS NULL
-         ORDER BY log_offset LIMIT $7 FOR UPDATE",
+         ORDER BY coalesce(stream_version, 0), log_offset LIMIT $7 FOR UPDATE",
     )
     .bind(scope.projection)
     .bind(scope.generation)

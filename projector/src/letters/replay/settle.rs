@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::letter::{Place, Stored};
 use super::{By, Outcome};
-use crate::letters::{LetterState, rest_after, store};
+use crate::letters::{LetterState, parked, rest_after, store};
 use crate::runner::{Failure, Scope};
 
 /// Writes the letter's new state, the try and, for an operator, the line of the audit.
@@ -59,8 +59,8 @@ async fn settled(
     .map(drop)
 }
 
-/// A letter that fails on schedule rests longer each time and is parked in the end; one that an
-/// operator tried stays parked. One that waited behind others and fails is parked too.
+/// A letter that fails on schedule rests longer each time and is parked in the end, a fork at once; one
+/// that an operator tried stays parked. One that waited behind others and fails is parked too.
 async fn failed(
     connection: &mut PgConnection,
     stored: &Stored,
@@ -69,8 +69,8 @@ async fn failed(
 ) -> Result<(), sqlx::Error> {
     let attempts = stored.attempts + 1;
     let rest = match by {
-        By::Schedule => rest_after(attempts),
-        By::Operator { .. } => None,
+        By::Schedule if !failure.is_stream_fork() => rest_after(attempts),
+        By::Schedule | By::Operator { .. } => None,
     };
     let state = if rest.is_some() { LetterState::Retrying } else { LetterState::Parked };
     sqlx::query(
@@ -147,11 +147,13 @@ async fn audit(
     .map(drop)
 }
 
-/// Lets a stream go on whose letters are all settled; else its first open one is its head now.
+/// Lets a stream go on whose letters are all settled; else the first open one is its head now: the one
+/// at which the replay is stuck, or the next to be tried.
 pub(super) async fn unblock(
     connection: &mut PgConnection,
     scope: &Scope,
     place: &Place,
+    is_stuck: bool,
 ) -> Result<(), sqlx::Error> {
     let (partition, Some(stream_id)) = (place.partition(), &place.stream_id) else {
         return Ok(());
@@ -159,7 +161,7 @@ pub(super) async fn unblock(
     let open: Vec<Uuid> = sqlx::query_scalar(
         "SELECT id FROM letters WHERE projection = $1 AND generation = $2 AND topic = $3
            AND epoch = $4 AND partition = $5 AND stream_id = $6 AND settled_at IS NULL
-         ORDER BY log_offset",
+         ORDER BY coalesce(stream_version, 0), log_offset",
     )
     .bind(scope.projection)
     .bind(scope.generation)
@@ -192,17 +194,20 @@ pub(super) async fn unblock(
         .bind(i32::try_from(open.len()).unwrap_or(i32::MAX))
         .execute(&mut *connection)
         .await?;
-    if let Some(head) = open.first() {
+    if let Some((head, behind)) = open.split_first() {
         // More waited than one replay takes: the next begins here, by itself.
         sqlx::query(
             "UPDATE letters SET state = 'retrying', next_try_at = now()
-             WHERE id = $1 AND state = 'blocked'",
+             WHERE id = $1 AND (state = 'blocked' OR (state = 'parked' AND NOT $2))",
         )
         .bind(head)
+        .bind(is_stuck)
         .execute(&mut *connection)
         .await?;
+        // One that was the head before an earlier version came.
+        parked::overtaken(&mut *connection, behind).await?;
     }
     let is_free = open.is_empty() && changed.rows_affected() > 0;
     let change = BTreeMap::from([(partition, -i32::from(is_free))]);
-    store::count_parked(connection, scope, &change).await
+    parked::count(connection, scope, &change).await
 }

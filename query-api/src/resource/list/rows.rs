@@ -9,11 +9,11 @@ use sqlx::{FromRow, Postgres, QueryBuilder};
 
 use super::PROJECTION;
 use super::fields::Fields;
-use super::prefix::behind;
 use super::query::{Place, ResourcesQuery};
 use crate::consistency::Whose;
 use crate::listing::Listed;
 use crate::resource::presence::ONLINE;
+use crate::text_range::behind;
 
 /// As many rows are sorted for a page where a filter leaves few. Where it leaves more, one comes up
 /// often enough in the order of ids.

@@ -1,11 +1,11 @@
 //! The broker's part, by two requests of Kafka's protocol that no client here can make.
 
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
 use kafka_io::topic::{ConsumerGroup, Topic};
 use settings::Prefix;
 
@@ -42,14 +42,33 @@ enum May {
 }
 
 /// Gives all of them and waits until they hold.
+///
+/// A broker that has just started takes requests before it can hand these to its controller, and then
+/// drops the connection; it is asked again.
 pub(super) fn give(plain_port: u16, prefix: &Prefix) -> Result<()> {
     let rights = rights(prefix);
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match give_at_once(plain_port, &rights) {
+            Err(error) if is_of_the_connection(&error) && Instant::now() < until => {
+                thread::sleep(PAUSE);
+            }
+            given => return given,
+        }
+    }
+}
+
+fn is_of_the_connection(error: &Error) -> bool {
+    error.chain().any(|cause| cause.is::<io::Error>())
+}
+
+fn give_at_once(plain_port: u16, rights: &[Right]) -> Result<()> {
     let stream = connect(plain_port)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut broker = Broker(stream);
     let written: Vec<Vec<u8>> = rights.iter().map(Right::written).collect::<Result<_>>()?;
     let request = [&count(rights.len())?[..], &written.concat()].concat();
-    must_be_given(&rights, &broker.ask(CREATE_ACLS, &request)?)?;
+    must_be_given(rights, &broker.ask(CREATE_ACLS, &request)?)?;
     let until = Instant::now() + PATIENCE;
     for (right, written) in rights.iter().zip(&written) {
         // A right that is written as itself is the filter that finds it.
@@ -63,22 +82,30 @@ pub(super) fn give(plain_port: u16, prefix: &Prefix) -> Result<()> {
 
 fn rights(prefix: &Prefix) -> Vec<Right> {
     let events = On::Topic(Topic::EventsInput.name(prefix));
+    let decisions = On::Topic(Topic::IdentityUser.name(prefix));
     let letters = On::Topic(Topic::EventsDlq.name(prefix));
     let groups = On::GroupsThatBegin(ConsumerGroup::EventsProcessor.name(prefix));
+    let users = On::GroupsThatBegin(ConsumerGroup::ProjectorUser.name(prefix));
     let right = |name, on: &On, may| Right { name, on: on.clone(), may };
     let mut rights = vec![
         // It appends, and its doctor looks at the topic's and the brokers' settings.
         right("command_api", &events, May::Write),
         right("command_api", &events, May::DescribeConfigs),
         right("command_api", &On::Cluster, May::DescribeConfigs),
+        // It publishes decisions, and compares the end of the log with them.
+        right("command_api", &decisions, May::Write),
+        right("command_api", &decisions, May::Read),
+        right("command_api", &decisions, May::DescribeConfigs),
         // It reads as a member of groups, and appends copies of letters.
         right("projector", &events, May::Read),
         right("projector", &groups, May::Read),
+        right("projector", &decisions, May::Read),
+        right("projector", &users, May::Read),
         right("projector", &letters, May::Write),
         right("deploy", &On::Cluster, May::Describe),
         right("deploy", &On::Cluster, May::DescribeConfigs),
     ];
-    for topic in [&events, &letters] {
+    for topic in [&events, &decisions, &letters] {
         for may in [May::Create, May::Describe, May::DescribeConfigs] {
             rights.push(right("deploy", topic, may));
         }
@@ -169,7 +196,49 @@ fn count(number: usize) -> Result<[u8; 4]> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
     use super::*;
+
+    /// Takes a request and answers it, in as many connections as there are answers; with none, hangs up.
+    fn broker(answers: Vec<Vec<Vec<u8>>>) -> (u16, thread::JoinHandle<()>) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let serving = thread::spawn(move || {
+            for of_connection in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                for answer in of_connection {
+                    let mut length = [0; 4];
+                    stream.read_exact(&mut length).unwrap();
+                    let mut request = vec![0; u32::from_be_bytes(length) as usize];
+                    stream.read_exact(&mut request).unwrap();
+                    let answer = [&[0; 8][..], &answer].concat();
+                    let length = u32::try_from(answer.len()).unwrap().to_be_bytes();
+                    stream.write_all(&[&length[..], &answer].concat()).unwrap();
+                }
+            }
+        });
+        (port, serving)
+    }
+
+    #[test]
+    fn a_broker_that_hangs_up_while_it_starts_is_asked_again() {
+        let number = rights(&Prefix::default()).len();
+        let found = [&[0, 0, 0xff, 0xff][..], &count(1).unwrap()].concat();
+        let all = [vec![answer_of(&vec![0; number])], vec![found; number]].concat();
+        let (port, serving) = broker(vec![vec![], vec![answer_of(&vec![0; number])], all]);
+        give(port, &Prefix::default()).unwrap();
+        serving.join().unwrap();
+    }
+
+    #[test]
+    fn a_broker_that_refuses_is_asked_once() {
+        let number = rights(&Prefix::default()).len();
+        let (port, serving) = broker(vec![vec![answer_of(&vec![31; number])]]);
+        let error = format!("{:#}", give(port, &Prefix::default()).unwrap_err());
+        assert_eq!(error, "command_api: error 31, no");
+        serving.join().unwrap();
+    }
 
     fn answer_of(errors: &[i16]) -> Vec<u8> {
         let error = |error: &i16| {
@@ -184,7 +253,8 @@ mod tests {
         let rights = rights(&Prefix::default());
         let mut errors = vec![0; rights.len()];
         assert!(must_be_given(&rights, &answer_of(&errors)).is_ok());
-        errors[3] = 31;
+        let of_projector = rights.iter().position(|right| right.name == "projector").unwrap();
+        errors[of_projector] = 31;
         let error = format!("{:#}", must_be_given(&rights, &answer_of(&errors)).unwrap_err());
         assert_eq!(error, "projector: error 31, no");
         assert!(must_be_given(&rights, &answer_of(&[0; 2])).is_err());

@@ -8,12 +8,12 @@ use settings::Prefix;
 
 use super::super::ready::connect;
 
-/// Who lies under which keys: bodies of devices, trust of partitions, windows of commits; and marks, by
-/// which those who write know their Redis again.
+/// Who lies under which keys: bodies of devices and users, trust of partitions, windows of commits; and
+/// marks, by which those who write know their Redis again.
 const KEYS: [(&str, &[&str]); 3] = [
-    ("query_api", &["resource", "live", "commit"]),
-    ("projector", &["resource", "live", "commit", "mark"]),
-    ("dlq_replayer", &["resource", "live", "commit", "mark"]),
+    ("query_api", &["resource", "user", "live", "commit"]),
+    ("projector", &["resource", "user", "live", "commit", "mark"]),
+    ("dlq_replayer", &["resource", "user", "live", "commit", "mark"]),
 ];
 
 pub(super) fn give(plain_port: u16, prefix: &Prefix) -> Result<()> {

@@ -5,7 +5,7 @@
 ///
 /// The order of UTF-8 bytes is that of code points, so it is the text whose last character is the
 /// next one, after those at the end that have no next one are left out.
-pub(super) fn behind(prefix: &str) -> Option<String> {
+pub(crate) fn behind(prefix: &str) -> Option<String> {
     let mut rest = prefix.to_owned();
     while let Some(last) = rest.pop() {
         if let Some(next) = after(last) {

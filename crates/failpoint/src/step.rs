@@ -1,7 +1,4 @@
-//! Steps at which a test can end or delay the process, named in the code by [`failpoint!`](crate::failpoint!).
-//!
-//! It stands here since this is the lowest crate that has such steps. What a test may say is in
-//! `docs/testing.md`.
+//! What happens at a step.
 
 use std::sync::Once;
 use std::time::Duration;

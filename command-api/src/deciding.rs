@@ -1,0 +1,189 @@
+//! The parts of the process that make and publish decisions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use event_schema::schema::Family;
+use event_store::EventStore as _;
+use event_store::postgres::Postgres;
+use event_store::publications::Publications;
+use event_store::relay::{Relay, RelayConfig};
+use kafka_io::producer::Producer;
+use kafka_io::topic::Topic;
+use read_models::database::SessionLimits;
+use settings::Prefix;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::sleep;
+
+use crate::Config;
+use crate::decision::log::DecisionLog;
+use crate::decision::{Commands, Deciding};
+use crate::deployment::Known;
+use crate::occurrence;
+use crate::user::Mailing;
+
+/// Longest wait for a connection to the event store.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Limits of a decision's session: a frozen process holds no lock for longer.
+const LIMITS: SessionLimits = SessionLimits {
+    idle_in_transaction: Duration::from_secs(5),
+    transaction: Duration::from_secs(5),
+    lock: Duration::from_secs(3),
+    statement: Duration::from_secs(5),
+};
+
+/// Limits of the relay's session, which keeps its lock between transactions.
+const OWNER_LIMITS: SessionLimits = SessionLimits {
+    transaction: Duration::from_secs(30),
+    statement: Duration::from_secs(30),
+    ..LIMITS
+};
+
+/// How long the relay's session may idle: it never does for so long, so that a process that is frozen or cut
+/// off gives the outbox up.
+const OWNER_IDLE: Duration = Duration::from_secs(30);
+
+/// Between two times that old answers are looked for.
+const FORGET_EVERY: Duration = Duration::from_secs(600);
+
+/// While there are more.
+const FORGET_NEXT: Duration = Duration::from_millis(500);
+
+/// Before a relay that panicked is started anew.
+const START_AGAIN: Duration = Duration::from_secs(1);
+
+/// The store of a configuration, without anything that runs.
+pub(crate) fn store(config: &Config) -> Postgres {
+    let decisions = &config.decisions;
+    let pool = decisions.store.pool("command-api", LIMITS, decisions.connections, CONNECT_TIMEOUT);
+    let idle = format!("{}ms", OWNER_IDLE.as_millis());
+    let owner = decisions.store.session("command-api relay", OWNER_LIMITS);
+    let owner = owner.options([("idle_session_timeout", idle)]);
+    Postgres::new(pool, owner, &config.prefix.to_string(), &decisions.claim_key)
+}
+
+/// Starts what makes, publishes and tells of decisions, and sends their mails.
+pub(crate) fn start(
+    config: &Config,
+    producer: &Arc<Producer>,
+    known: &Known,
+    background: &mut JoinSet<()>,
+) -> (Commands<Postgres>, Publishing) {
+    let (store, publications) = (store(config), Publications::default());
+    let is_away = Arc::clone(producer);
+    let commands = Commands::new(Deciding {
+        store: store.clone(),
+        publications: publications.clone(),
+        known: known.clone(),
+        claim_key: config.decisions.claim_key.clone(),
+        token_key: config.token_key.clone(),
+        claim_term: config.decisions.claim_term,
+        wait: config.decisions.wait,
+        log_is_away: Arc::new(move || is_away.facts().unavailable.is_some()),
+    });
+    let log = DecisionLog::new(Arc::clone(producer), config.producer.kafka.clone());
+    let relay_config = RelayConfig {
+        topics: decided_topics(&config.prefix),
+        longest_delivery: config.settle_time(),
+    };
+    let relay = Relay::new(
+        store.clone(),
+        Arc::new(log),
+        publications.clone(),
+        store.wake(),
+        relay_config,
+        |occurrence| occurrence::relay(&occurrence),
+    );
+    let relay = Arc::new(relay);
+    let runs = Arc::clone(&relay);
+    let publishing = Publishing { relay, task: tokio::spawn(publish(runs)) };
+    background.spawn(forget(store.clone(), config.decisions.keep_requests));
+    let (hears, publishes) = (store.clone(), publications.clone());
+    background.spawn(async move { hears.hear(&publishes).await });
+    let tells = store.clone();
+    background.spawn(async move { tells.tell_appended().await });
+    let mail_wake = store.mail_wake();
+    background.spawn(async move { publications.look_up(&store).await });
+    if let Some(mailer) = config.mail.mailer.clone() {
+        let mailing = Mailing::new(commands.clone(), mailer, config.mail.public_url.clone());
+        background.spawn(async move { mailing.run(&mail_wake).await });
+    }
+    (commands, publishing)
+}
+
+/// The topics that must hold nothing which the store does not know.
+fn decided_topics(prefix: &Prefix) -> Vec<String> {
+    Family::decided().map(|family| Topic::of(family).name(prefix)).collect()
+}
+
+/// Publishes until the relay is stopped, whatever becomes of it before.
+async fn publish(relay: Arc<Relay<Postgres, DecisionLog>>) {
+    loop {
+        let runs = Arc::clone(&relay);
+        match tokio::spawn(async move { runs.run().await }).await {
+            Ok(()) => return,
+            Err(error) if error.is_panic() => {
+                tracing::error!("the relay of decisions has panicked; it is started anew");
+                sleep(START_AGAIN).await;
+            }
+            Err(_) => return,
+        }
+    }
+}
+
+/// Forgets answers and mails that were settled long ago. Never returns.
+async fn forget(store: Postgres, older_than: Duration) {
+    loop {
+        match store.forget(older_than).await {
+            Ok(0) => sleep(FORGET_EVERY).await,
+            Ok(_) => sleep(FORGET_NEXT).await,
+            Err(error) => {
+                let source = &error as &(dyn std::error::Error + Sync);
+                tracing::warn!(
+                    error = source as &dyn std::error::Error,
+                    "old answers to requests could not be forgotten"
+                );
+                sleep(FORGET_EVERY).await;
+            }
+        }
+    }
+}
+
+/// The relay of the process.
+pub(crate) struct Publishing {
+    relay: Arc<Relay<Postgres, DecisionLog>>,
+    task: JoinHandle<()>,
+}
+
+impl Publishing {
+    /// Ends the relay once nothing is under way, or the time is over.
+    pub(crate) async fn stop(mut self, within: Duration) {
+        self.relay.stop();
+        let _ = tokio::time::timeout(within, &mut self.task).await;
+    }
+}
+
+impl Drop for Publishing {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use event_schema::schema::Schema;
+
+    use super::*;
+
+    #[test]
+    fn the_relay_compares_every_topic_whose_records_stand_in_a_stream() {
+        let prefix = Prefix::default();
+        let compared = decided_topics(&prefix);
+        for schema in Schema::ALL {
+            let stands_in_a_stream = schema.text().contains(r#""stream_version""#);
+            let topic = Topic::of(schema.family()).name(&prefix);
+            assert_eq!(compared.contains(&topic), stands_in_a_stream, "{schema:?}");
+        }
+    }
+}

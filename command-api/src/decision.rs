@@ -1,0 +1,233 @@
+//! Decisions: the only way from a command to events.
+//!
+//! [`Commands::decide`] loads a stream, lets the command judge its state, appends what follows, waits until
+//! the log has it and answers. What differs per command is what a slice's file says: who may, which
+//! command, and what is answered. What differs per aggregate is its [`Aggregate`].
+
+pub(crate) mod absorb;
+pub mod aggregate;
+pub mod answer;
+mod closed;
+pub(crate) mod description;
+pub(crate) mod incoming;
+mod loaded;
+pub mod log;
+mod made;
+mod repeat;
+pub mod request;
+mod settle;
+pub mod status;
+mod turns;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::response::Response;
+use consistency_token::TokenKey;
+use domain::Timestamp;
+use domain::decision::Command;
+use event_store::claim::ClaimKey;
+use event_store::publications::Publications;
+use event_store::{AppendError, EventStore};
+use problem_details::Problem;
+use uuid::Uuid;
+
+use crate::deployment::Known;
+use crate::occurrence;
+use aggregate::Aggregate;
+use answer::Answer;
+use loaded::Loaded;
+use made::Made;
+use request::Asked;
+use turns::Turns;
+
+pub use made::Beside;
+
+/// How often a decision is made anew because its stream moved on meanwhile.
+const ATTEMPTS: u32 = 16;
+
+/// Why a command was refused, as a problem; one exhaustive match for each command's error.
+pub trait Refusal {
+    /// The problem.
+    fn refuse(self) -> Problem;
+}
+
+/// A command about a kind of thing, with errors that can be told.
+pub trait CommandOf<A: Aggregate>:
+    Command<State = A::State, Event = A::Event, Error: Refusal> + Clone
+{
+}
+
+impl<A: Aggregate, C> CommandOf<A> for C where
+    C: Command<State = A::State, Event = A::Event, Error: Refusal> + Clone
+{
+}
+
+/// What deciding needs.
+pub struct Deciding<S> {
+    /// Where decisions are kept.
+    pub store: S,
+    /// Tells when the log has an event.
+    pub publications: Publications,
+    /// What was deployed, once it is known.
+    pub known: Known,
+    /// Hashes unique values and bodies.
+    pub claim_key: ClaimKey,
+    /// Signs consistency tokens.
+    pub token_key: TokenKey,
+    /// How long an unverified claim is kept.
+    pub claim_term: Duration,
+    /// How long an answer waits for the log, unless the caller prefers another time.
+    pub wait: Duration,
+    /// Whether it is known that the log takes nothing now.
+    pub log_is_away: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// Makes decisions; cheap to clone.
+pub struct Commands<S>(Arc<Shared<S>>);
+
+struct Shared<S> {
+    deciding: Deciding<S>,
+    turns: Turns,
+}
+
+impl<S> std::ops::Deref for Shared<S> {
+    type Target = Deciding<S>;
+
+    fn deref(&self) -> &Deciding<S> {
+        &self.deciding
+    }
+}
+
+impl<S> Clone for Commands<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S: EventStore> Commands<S> {
+    /// Commands over a store.
+    pub fn new(deciding: Deciding<S>) -> Self {
+        Self(Arc::new(Shared { deciding, turns: Turns::default() }))
+    }
+
+    /// What they are made with.
+    pub fn deciding(&self) -> &Deciding<S> {
+        &self.0
+    }
+
+    /// Judges a command and answers once the log has what follows; `answer` says how, of the state after
+    /// it and its version. Where the command changes nothing, the state as it is is answered.
+    ///
+    /// # Errors
+    /// The command is refused, the caller expected another version, a value is taken, or nothing can
+    /// be decided now. Each problem says whether something was written.
+    pub async fn decide<A: Aggregate>(
+        &self,
+        id: Uuid,
+        asked: &Asked<'_>,
+        command: impl CommandOf<A>,
+        answer: impl Fn(&A::State, u64) -> Answer,
+    ) -> Result<Response, Problem> {
+        self.decide_beside::<A>(id, asked, command, &[], answer).await
+    }
+
+    /// The same, with what is written beside the events.
+    ///
+    /// # Errors
+    /// As [`Self::decide`].
+    pub async fn decide_beside<A: Aggregate>(
+        &self,
+        id: Uuid,
+        asked: &Asked<'_>,
+        command: impl CommandOf<A>,
+        beside: &[Beside],
+        answer: impl Fn(&A::State, u64) -> Answer,
+    ) -> Result<Response, Problem> {
+        let answered = self.decide_and_answer::<A>(id, asked, command, beside, answer).await;
+        answered.inspect_err(occurrence::not_decided)
+    }
+
+    async fn decide_and_answer<A: Aggregate>(
+        &self,
+        id: Uuid,
+        asked: &Asked<'_>,
+        command: impl CommandOf<A>,
+        beside: &[Beside],
+        answer: impl Fn(&A::State, u64) -> Answer,
+    ) -> Result<Response, Problem> {
+        let is_erasure = beside.iter().any(|beside| matches!(beside, Beside::Erasure));
+        if let Some(repeated) = self.repeated::<A>(asked).await? {
+            return Ok(repeated);
+        }
+        // Decisions about one thing take turns in this process, so that only those of other processes
+        // are in each other's way.
+        let turn = self.0.turns.of(&id).await;
+        for _ in 0..ATTEMPTS {
+            let loaded = Loaded::<A>::load(&self.0, id).await?;
+            // Of whom a refusal is kept: without a name nothing is.
+            let person = asked.named.as_ref().and_then(|_| loaded.person());
+            let decided = loaded.decide(asked, command.clone(), is_erasure);
+            let made = match decided {
+                Ok(events) if events.is_empty() => {
+                    drop(turn);
+                    return self.unchanged(&loaded, asked, &answer).await;
+                }
+                Ok(events) => Made::<A>::new(&self.0, loaded, events, beside, asked, &answer)?,
+                Err(refusal) => {
+                    drop(turn);
+                    return self.refused::<A>(refusal, asked, person).await;
+                }
+            };
+            match self.0.store.append(made.append).await {
+                Ok(()) => {
+                    // The log is waited for side by side.
+                    drop(turn);
+                    return Ok(self.answer::<A>(made.settled, made.answer, asked).await);
+                }
+                Err(AppendError::VersionMismatch) => {}
+                Err(AppendError::Answered) => {
+                    drop(turn);
+                    return self.repeated_now::<A>(asked).await;
+                }
+                Err(AppendError::Taken(kind)) => {
+                    drop(turn);
+                    return self.refused::<A>(A::taken(kind), asked, person).await;
+                }
+                Err(AppendError::Lapsed(kind)) => {
+                    drop(turn);
+                    return self.refused::<A>(A::lapsed(kind), asked, person).await;
+                }
+                Err(error) => return Err(closed::problem(error)),
+            }
+        }
+        Err(closed::busy())
+    }
+
+    /// The answer to a request that was answered before, if it was: for handlers that have work to do
+    /// before they decide.
+    ///
+    /// # Errors
+    /// It was another request of the same name, or its answer was erased.
+    pub async fn answered<A: Aggregate>(
+        &self,
+        asked: &Asked<'_>,
+    ) -> Result<Option<Response>, Problem> {
+        self.repeated::<A>(asked).await
+    }
+
+    /// The state of a thing; `None` where there is none.
+    ///
+    /// # Errors
+    /// The store does not answer, or what is known cannot be read any more.
+    pub async fn state<A: Aggregate>(&self, id: Uuid) -> Result<Option<A::State>, Problem> {
+        let loaded = Loaded::<A>::load(&self.0, id).await?;
+        if loaded.is_unreadable { Err(loaded::unreadable()) } else { Ok(loaded.state) }
+    }
+}
+
+/// The time of a decision.
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}

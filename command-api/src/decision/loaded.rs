@@ -1,0 +1,135 @@
+//! A stream as a command finds it.
+
+use event_schema::personal::SubjectKey;
+use event_store::{EventStore, Found, StoredStream};
+use problem_details::{Problem, ProblemType};
+use uuid::Uuid;
+
+use super::aggregate::{Aggregate, stream_id, subject};
+use super::answer::Settled;
+use super::request::Asked;
+use super::{CommandOf, Deciding, Refusal, closed};
+
+/// A stream with its state.
+pub(super) struct Loaded<A: Aggregate> {
+    pub(super) id: Uuid,
+    pub(super) stream_id: String,
+    /// 0 where there is no stream.
+    pub(super) version: u64,
+    pub(super) last_event_id: Option<Uuid>,
+    pub(super) stored: Option<A::Stored>,
+    pub(super) state: Option<A::State>,
+    /// Whether the state lacks what it says of a person, because their key is lost: they can be erased,
+    /// and nothing else.
+    pub(super) is_unreadable: bool,
+    pub(super) key: Option<SubjectKey>,
+}
+
+impl<A: Aggregate> Loaded<A> {
+    pub(super) async fn load<S: EventStore>(
+        deciding: &Deciding<S>,
+        id: Uuid,
+    ) -> Result<Self, Problem> {
+        let (stream_id, subject) = (stream_id::<A>(id), subject::<A>(id));
+        let found = deciding.store.load(&stream_id, subject.as_deref()).await;
+        let Found { closed, stream } = found.map_err(closed::store_problem)?;
+        if let Some(closed) = closed {
+            return Err(closed::closed_problem(closed));
+        }
+        let Some(stream) = stream else {
+            return Ok(Self {
+                id,
+                stream_id,
+                version: 0,
+                last_event_id: None,
+                stored: None,
+                state: None,
+                is_unreadable: false,
+                key: None,
+            });
+        };
+        let stored = match of_revision::<A>(&stream) {
+            Some(stored) => stored,
+            None => refold::<A, S>(deciding, &stream_id, stream.version).await?,
+        };
+        let key = stream.subject_key.map(SubjectKey::from_bytes);
+        let (state, is_unreadable) = match A::open(stored.clone(), key.as_ref()) {
+            Some(state) => (state, false),
+            None => (A::without_texts(stored.clone()), true),
+        };
+        Ok(Self {
+            id,
+            stream_id,
+            version: stream.version,
+            last_event_id: Some(stream.last_event_id),
+            stored: Some(stored),
+            state: Some(state),
+            is_unreadable,
+            key,
+        })
+    }
+
+    /// What follows from the command, if the caller decides upon this version.
+    pub(super) fn decide(
+        &self,
+        asked: &Asked<'_>,
+        command: impl CommandOf<A>,
+        is_erasure: bool,
+    ) -> Result<Vec<A::Event>, Problem> {
+        if self.is_unreadable && !is_erasure {
+            return Err(unreadable());
+        }
+        // Whoever does not exist has no version to be mistaken about.
+        if self.version > 0 {
+            asked.expected.must_allow(self.version)?;
+        }
+        let events = command.decide(self.state.as_ref()).map_err(Refusal::refuse)?;
+        asked.expected.must_allow(self.version)?;
+        Ok(events)
+    }
+
+    /// The person that it is about, with their key.
+    pub(super) fn person(&self) -> Option<(String, SubjectKey)> {
+        let key = self.key.as_ref().map(|key| SubjectKey::from_bytes(*key.as_bytes()));
+        subject::<A>(self.id).zip(key)
+    }
+
+    /// The state and its last event, where there is one.
+    pub(super) fn standing(&self) -> Option<(&A::State, Settled)> {
+        let settled = Settled {
+            stream_id: self.stream_id.clone(),
+            version: self.version,
+            event_id: self.last_event_id?,
+            place: None,
+        };
+        Some((self.state.as_ref()?, settled))
+    }
+}
+
+/// The state as it was stored, if today's `evolve` folded it.
+fn of_revision<A: Aggregate>(stream: &StoredStream) -> Option<A::Stored> {
+    (stream.state.revision == A::REVISION).then(|| A::read_state(&stream.state.json)).flatten()
+}
+
+/// The state, folded anew from the events up to a version.
+async fn refold<A: Aggregate, S: EventStore>(
+    deciding: &Deciding<S>,
+    stream_id: &str,
+    version: u64,
+) -> Result<A::Stored, Problem> {
+    let known = deciding.known.get().ok_or_else(closed::not_ready)?;
+    let ids: Vec<_> = known.of_family(A::FAMILY).known_ids().collect();
+    let history = deciding.store.history(stream_id).await.map_err(closed::store_problem)?;
+    tracing::info!(stream.id = stream_id, stream.version = version, "state folded anew");
+    // Events that came since the version was read are not part of it.
+    let events = history.iter().take_while(|event| event.version <= version);
+    events
+        .map(|event| A::decode(&ids, &event.value))
+        .try_fold(None, |state, event| Some(A::evolve(state, event?)))
+        .flatten()
+        .ok_or_else(unreadable)
+}
+
+pub(super) fn unreadable() -> Problem {
+    Problem::new(ProblemType::Erased, "what is known of it cannot be read any more")
+}

@@ -1,0 +1,229 @@
+//! Users' routes over a store in memory, with a relay and a log that do as they are told.
+
+mod call;
+mod test_log;
+mod test_mailer;
+mod test_store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use access::{AccessConfig, Verifier};
+use axum::Router;
+use command_api::decision::{Commands, Deciding, status};
+use command_api::deployment::{Deployed, DeployedFamily, Known};
+use command_api::mail::PublicUrl;
+use command_api::password::{PasswordConfig, PasswordHasher};
+use command_api::user::{self, Mailing};
+use consistency_token::{Entry, Token, TokenKey};
+use event_store::claim::ClaimKey;
+use event_store::publications::Publications;
+use event_store::relay::{Occurrence, Relay, RelayConfig};
+use kafka_io::topic::Topic;
+use parking_lot::Mutex;
+use problem_details::BodyLimits;
+use settings::{Prefix, Settings};
+use tokio::sync::Notify;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+
+pub(crate) use call::{Call, Person, admin, of_device, of_user, registration};
+pub(crate) use test_log::{Logged, PARTITION, TestLog};
+pub(crate) use test_mailer::TestMailer;
+pub(crate) use test_store::TestStore;
+
+/// Users' events.
+pub(crate) const TOPIC: &str = "identity.user";
+
+/// What links in mails begin with.
+pub(crate) const PUBLIC_URL: &str = "https://app.example.com";
+
+/// What a test may want otherwise.
+pub(crate) struct Setup {
+    /// How long an unverified address is kept.
+    pub(crate) claim_term: Duration,
+    /// How long an answer waits for the log.
+    pub(crate) wait: Duration,
+    /// Whether somebody publishes, so that the store is compared.
+    pub(crate) has_relay: bool,
+    /// What the log holds before anything happens.
+    pub(crate) log: TestLog,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let hour = Duration::from_secs(3_600);
+        // Nobody waits so long but where something hangs.
+        let wait = Duration::from_secs(20);
+        Self { claim_term: hour, wait, has_relay: true, log: TestLog::default() }
+    }
+}
+
+/// Two instances of users' routes, and what they work with.
+pub(crate) struct World {
+    router: Router,
+    other_router: Router,
+    pub(crate) store: TestStore,
+    pub(crate) log: Arc<TestLog>,
+    pub(crate) mailer: TestMailer,
+    pub(crate) commands: Commands<TestStore>,
+    pub(crate) token_key: TokenKey,
+    publications: Publications,
+    wake_mailing: Arc<Notify>,
+    /// Ended when dropped.
+    background: Mutex<JoinSet<()>>,
+}
+
+impl World {
+    /// One in which all is well.
+    pub(crate) async fn new() -> Self {
+        Self::of(Setup::default()).await
+    }
+
+    /// One that a test wants otherwise; with a relay, store and log were compared.
+    pub(crate) async fn of(setup: Setup) -> Self {
+        let mut settings = Settings::new([("MILLRACE_PROFILE".into(), "dev".into())]);
+        let verifier = Arc::new(Verifier::new(&AccessConfig::from_settings(&mut settings)));
+        let token_key = TokenKey::from_settings(&mut settings);
+        let claim_key = ClaimKey::from_settings(&mut settings);
+        let (store, log) = (TestStore::default(), Arc::new(setup.log));
+        let mut background = JoinSet::new();
+        let mut instance = || {
+            let publications = Publications::default();
+            let is_away = Arc::clone(&log);
+            let commands = Commands::new(Deciding {
+                store: store.clone(),
+                publications: publications.clone(),
+                known: known(),
+                claim_key: claim_key.clone(),
+                token_key: token_key.clone(),
+                claim_term: setup.claim_term,
+                wait: setup.wait,
+                log_is_away: Arc::new(move || event_store::relay::Log::is_away(&*is_away)),
+            });
+            let (waiting, looked_up) = (publications.clone(), store.clone());
+            background.spawn(async move { waiting.look_up(&looked_up).await });
+            let router = status::routes(commands.clone()).merge(user::routes(user::Deciding {
+                commands: commands.clone(),
+                verifier: Arc::clone(&verifier),
+                passwords: PasswordHasher::new(PasswordConfig { hashes: 2, queued: 64 }),
+                body: BodyLimits { bytes: 100_000, timeout: Duration::from_secs(10) },
+            }));
+            (router, commands, publications)
+        };
+        let ((router, commands, publications), (other_router, ..)) = (instance(), instance());
+        let world = Self {
+            router,
+            other_router,
+            store,
+            log,
+            mailer: TestMailer::default(),
+            commands,
+            token_key,
+            publications,
+            wake_mailing: Arc::default(),
+            background: Mutex::new(background),
+        };
+        if setup.has_relay {
+            world.starts_to_publish().await;
+        }
+        world
+    }
+
+    /// From now on the first instance has a relay; returns once that has compared log and store.
+    pub(crate) async fn starts_to_publish(&self) {
+        let compared = Arc::new(Notify::new());
+        let tells = Arc::clone(&compared);
+        let memory = self.store.memory();
+        let config = RelayConfig {
+            topics: vec![TOPIC.to_owned()],
+            longest_delivery: Duration::from_secs(1),
+        };
+        let relay = Relay::new(
+            memory.clone(),
+            Arc::clone(&self.log),
+            self.publications.clone(),
+            memory.wake(),
+            config,
+            move |occurrence| {
+                if let Occurrence::Compared(_) = occurrence {
+                    tells.notify_one();
+                }
+            },
+        );
+        self.background.lock().spawn(async move { relay.run().await });
+        timeout(Duration::from_secs(20), compared.notified()).await.unwrap();
+    }
+
+    /// Mails are sent from now on, however many to one person, until the handle is told otherwise.
+    pub(crate) fn starts_to_send_mails(&self) -> AbortHandle {
+        self.starts_to_send_a_mail_every(Duration::ZERO)
+    }
+
+    /// The same, to one person in this time one at most.
+    pub(crate) fn starts_to_send_a_mail_every(&self, time: Duration) -> AbortHandle {
+        let public_url = PublicUrl::parse(PUBLIC_URL).unwrap();
+        let mailing = Mailing::new(self.commands.clone(), self.mailer.clone(), public_url)
+            .at_most_every(time);
+        let wake = Arc::clone(&self.wake_mailing);
+        self.background.lock().spawn(async move { mailing.run(&wake).await })
+    }
+
+    /// Waits until something is so of mails, which are looked at again and again.
+    pub(crate) async fn mails_come_to(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        eventually(what, async || {
+            self.wake_mailing.notify_one();
+            is_so(self)
+        })
+        .await;
+    }
+
+    /// A request to be sent.
+    pub(crate) fn call(&self, method: &str, path: &str) -> Call {
+        Call::new(self.router.clone(), method, path)
+    }
+
+    /// A request to be sent to the other instance.
+    pub(crate) fn call_other(&self, method: &str, path: &str) -> Call {
+        Call::new(self.other_router.clone(), method, path)
+    }
+
+    /// Somebody who has registered under this name.
+    pub(crate) async fn registered(&self, name: &str) -> Person {
+        let register = self.call("POST", "/api/v1/auth/register").saying(&registration(name));
+        let answer = register.send().await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        Person::new(answer.body["id"].as_str().unwrap())
+    }
+
+    /// The offset that a token names.
+    pub(crate) fn offset(&self, token: &str) -> u64 {
+        let token = Token::decode(token, &self.token_key).unwrap();
+        let entries: Vec<_> = token.entries().collect();
+        let [Entry::Log { topic, epoch, partition, offset }] = entries[..] else {
+            panic!("{entries:?}")
+        };
+        assert_eq!((topic, epoch, partition), (TOPIC, 1, PARTITION.cast_unsigned()));
+        offset
+    }
+}
+
+/// What was deployed.
+pub(crate) fn known() -> Known {
+    Known::new(Deployed::new(|family| DeployedFamily {
+        topic: Topic::of(family).name(&Prefix::default()),
+        epoch: 1,
+        schema_ids: family.schemas().zip(7 + 100 * family as u32..).collect(),
+    }))
+}
+
+/// Waits until something is so.
+pub(crate) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !is_so().await {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let waited = timeout(Duration::from_secs(20), waiting).await;
+    assert!(waited.is_ok(), "it never came true that {what}");
+}

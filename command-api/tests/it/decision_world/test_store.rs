@@ -1,0 +1,236 @@
+//! The store in memory, with faults and encounters as tests want them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::time::Duration;
+
+use event_store::beside::{DueMail, MailsBeside};
+use event_store::memory::{Memory, MemoryOutbox};
+use event_store::request::{AnsweredRequest, NewRequest, RequestKey};
+use event_store::{
+    Append, AppendError, Event, EventStore, Found, LogPlace, State, StoreError, StoredStream,
+};
+use parking_lot::Mutex;
+use tokio::sync::Barrier;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+/// What became of a mail: how it was settled, or when it is tried again.
+pub(crate) type Settled = Result<&'static str, Duration>;
+
+/// A store in memory that does as it is told. Clones are the same.
+#[derive(Clone, Default)]
+pub(crate) struct TestStore {
+    memory: Memory,
+    told: Arc<Told>,
+}
+
+/// How many still come, and where they meet.
+#[derive(Default)]
+struct Meeting(Mutex<Option<(usize, Arc<Barrier>)>>);
+
+impl Meeting {
+    fn is_of(&self, count: usize, times: usize) {
+        *self.0.lock() = Some((count * times, Arc::new(Barrier::new(count))));
+    }
+
+    /// Waits for the others, if there are any.
+    async fn attend(&self) {
+        let next = {
+            let mut meeting = self.0.lock();
+            let next = meeting.take();
+            if let Some((left @ 2.., barrier)) = &next {
+                *meeting = Some((left - 1, Arc::clone(barrier)));
+            }
+            next
+        };
+        if let Some((_, barrier)) = next {
+            let met = timeout(Duration::from_secs(60), barrier.wait()).await;
+            assert!(met.is_ok(), "the others never came");
+        }
+    }
+}
+
+#[derive(Default)]
+struct Told {
+    appends_meet: Meeting,
+    requests_meet: Meeting,
+    /// Appends whose outcome stays unknown.
+    silent_appends: AtomicI32,
+    is_away: AtomicBool,
+    /// Whether states are as an older program would have stored them.
+    has_old_states: AtomicBool,
+    /// Whether the keys of persons are lost.
+    has_lost_keys: AtomicBool,
+    /// Times that it does not write down what became of a mail.
+    unsettled: AtomicI32,
+    settled: Mutex<Vec<Settled>>,
+    put_off: Mutex<Vec<Duration>>,
+}
+
+impl TestStore {
+    /// What keeps it all.
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// The next so many appends are made at once: none before all are about to be made. They have to be of
+    /// as many instances, for in one of them those about one thing take turns.
+    pub(crate) fn next_appends_meet(&self, count: usize) {
+        self.told.appends_meet.is_of(count, 1);
+    }
+
+    /// So many named requests come at once: each time that an answer to them is looked for, none goes on
+    /// before all were looked for.
+    pub(crate) fn next_requests_meet(&self, count: usize, times: usize) {
+        self.told.requests_meet.is_of(count, times);
+    }
+
+    /// The next append is made, and whoever makes it is not told.
+    pub(crate) fn does_not_tell_of_the_next_append(&self) {
+        self.told.silent_appends.store(1, Ordering::Relaxed);
+    }
+
+    /// Whether it answers nobody.
+    pub(crate) fn is_away(&self, is_away: bool) {
+        self.told.is_away.store(is_away, Ordering::Relaxed);
+    }
+
+    /// From now on stored states are of another revision than the program's.
+    pub(crate) fn has_old_states(&self) {
+        self.told.has_old_states.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on it finds no person's key.
+    pub(crate) fn has_lost_keys(&self) {
+        self.told.has_lost_keys.store(true, Ordering::Relaxed);
+    }
+
+    /// The next so many times it does not write down what became of a mail.
+    pub(crate) fn settles_no_mail(&self, times: i32) {
+        self.told.unsettled.store(times, Ordering::Relaxed);
+    }
+
+    /// What became of mails, in the order in which it became of them.
+    pub(crate) fn settled(&self) -> Vec<Settled> {
+        self.told.settled.lock().clone()
+    }
+
+    /// For how long mails were put off that were not tried.
+    pub(crate) fn put_off(&self) -> Vec<Duration> {
+        self.told.put_off.lock().clone()
+    }
+
+    /// The state of a stream as it is stored.
+    pub(crate) async fn state(&self, stream_id: &str) -> State {
+        self.memory.load(stream_id, None).await.unwrap().stream.unwrap().state
+    }
+
+    /// The answer that is kept for a request.
+    pub(crate) async fn kept(&self, principal: &str, key: &str) -> Option<AnsweredRequest> {
+        let (principal, key) = (principal.to_owned(), key.to_owned());
+        self.memory.answered(&RequestKey { principal, key }).await.unwrap()
+    }
+
+    fn must_answer(&self) -> Result<(), StoreError> {
+        match self.told.is_away.load(Ordering::Relaxed) {
+            true => Err(StoreError::Unavailable(sqlx::Error::PoolTimedOut)),
+            false => Ok(()),
+        }
+    }
+}
+
+impl EventStore for TestStore {
+    type Outbox = MemoryOutbox;
+
+    async fn load(&self, stream_id: &str, subject: Option<&str>) -> Result<Found, StoreError> {
+        self.must_answer()?;
+        let mut found = self.memory.load(stream_id, subject).await?;
+        if self.told.has_old_states.load(Ordering::Relaxed) {
+            let old = State { json: "what nobody reads".to_owned(), revision: 0 };
+            found.stream = found.stream.map(|stream| StoredStream { state: old, ..stream });
+        }
+        if self.told.has_lost_keys.load(Ordering::Relaxed) {
+            found.stream = found.stream.map(|stream| StoredStream { subject_key: None, ..stream });
+        }
+        Ok(found)
+    }
+
+    async fn history(&self, stream_id: &str) -> Result<Vec<Event>, StoreError> {
+        self.memory.history(stream_id).await
+    }
+
+    async fn event_at(&self, stream_id: &str, version: u64) -> Result<Option<Event>, StoreError> {
+        self.memory.event_at(stream_id, version).await
+    }
+
+    async fn event(&self, event_id: Uuid) -> Result<Option<Event>, StoreError> {
+        self.must_answer()?;
+        self.memory.event(event_id).await
+    }
+
+    async fn places(&self, events: &[(String, u64)]) -> Result<Vec<Option<LogPlace>>, StoreError> {
+        // Looking up takes its time, as it does in a database.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        self.memory.places(events).await
+    }
+
+    async fn answered(&self, key: &RequestKey) -> Result<Option<AnsweredRequest>, StoreError> {
+        self.must_answer()?;
+        let answered = self.memory.answered(key).await;
+        self.told.requests_meet.attend().await;
+        answered
+    }
+
+    async fn subject_key(&self, subject: &str) -> Result<Option<Option<[u8; 32]>>, StoreError> {
+        self.memory.subject_key(subject).await
+    }
+
+    async fn append(&self, append: Append) -> Result<(), AppendError> {
+        self.told.appends_meet.attend().await;
+        self.must_answer()?;
+        self.memory.append(append).await?;
+        match self.told.silent_appends.fetch_sub(1, Ordering::Relaxed) {
+            1.. => Err(StoreError::Unknown(sqlx::Error::PoolClosed).into()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn answer(&self, request: NewRequest) -> Result<(), AppendError> {
+        self.must_answer()?;
+        self.memory.answer(request).await
+    }
+
+    async fn forget(&self, older_than: Duration) -> Result<u64, StoreError> {
+        self.memory.forget(older_than).await
+    }
+
+    async fn due_mails(&self, at_once: u32, lease: Duration) -> Result<Vec<DueMail>, StoreError> {
+        self.must_answer()?;
+        self.memory.due_mails(at_once, lease).await
+    }
+
+    async fn mails_beside(&self, mail: &DueMail) -> Result<MailsBeside, StoreError> {
+        self.must_answer()?;
+        self.memory.mails_beside(mail).await
+    }
+
+    async fn settle_mail(&self, id: Uuid, outcome: Settled) -> Result<(), StoreError> {
+        if self.told.unsettled.fetch_sub(1, Ordering::Relaxed) > 0 {
+            return Err(StoreError::Unavailable(sqlx::Error::PoolTimedOut));
+        }
+        self.memory.settle_mail(id, outcome).await?;
+        self.told.settled.lock().push(outcome);
+        Ok(())
+    }
+
+    async fn put_off_mail(&self, id: Uuid, wait: Duration) -> Result<(), StoreError> {
+        self.memory.put_off_mail(id, wait).await?;
+        self.told.put_off.lock().push(wait);
+        Ok(())
+    }
+
+    async fn own_outbox(&self) -> Result<Option<MemoryOutbox>, StoreError> {
+        self.memory.own_outbox().await
+    }
+}

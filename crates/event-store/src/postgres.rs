@@ -1,0 +1,264 @@
+//! The store in Postgres: the tables of `migrations/event-store` and `migrations/identity`.
+
+mod append;
+mod claims;
+mod forget;
+mod mails;
+mod outbox;
+mod read;
+mod rows;
+mod stream;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::append::{Append, AppendError};
+use crate::beside::{Beside, DueMail, MailsBeside};
+use crate::claim::{ClaimKey, Digest};
+use crate::event::{Event, LogPlace};
+use crate::publications::Publications;
+use crate::request::{AnsweredRequest, NewRequest, RequestKey};
+use crate::store::{EventStore, Found, StoreError};
+
+pub use outbox::PostgresOutbox;
+
+/// Notices of the database: something was appended; something was published.
+const APPENDED: &str = "millrace_appended";
+const PUBLISHED: &str = "millrace_published";
+
+/// Between two notices of what was appended: several appends share one.
+const NOTICE_EVERY: Duration = Duration::from_millis(2);
+
+/// The store in Postgres. Clones are the same.
+#[derive(Clone)]
+pub struct Postgres(Arc<Shared>);
+
+struct Shared {
+    pool: PgPool,
+    /// Sessions of the outbox's owner: it holds its lock for as long as it lives.
+    owner: PgConnectOptions,
+    /// Distinguishes deployments that share a database.
+    lock: i64,
+    /// The session of a process that waits until the owner ends.
+    waiting: Mutex<Option<PgConnection>>,
+    claim_key: Digest,
+    /// Something was appended by this process.
+    appended: Notify,
+    /// The relay of this process is to look at the outbox.
+    wake: Arc<Notify>,
+    /// A mail of this process is due.
+    mail_wake: Arc<Notify>,
+}
+
+impl Postgres {
+    /// A store whose sessions find its tables by their search path; those of `owner` have no limit on
+    /// how long they idle. `deployment` is the deployment's prefix.
+    pub fn new(
+        pool: PgPool,
+        owner: PgConnectOptions,
+        deployment: &str,
+        claim_key: &ClaimKey,
+    ) -> Self {
+        let lock = claim_lock(deployment);
+        Self(Arc::new(Shared {
+            pool,
+            owner,
+            lock,
+            waiting: Mutex::default(),
+            claim_key: claim_key.fingerprint(),
+            appended: Notify::new(),
+            wake: Arc::default(),
+            mail_wake: Arc::default(),
+        }))
+    }
+
+    /// Woken when something was appended, by whichever process.
+    pub fn wake(&self) -> Arc<Notify> {
+        Arc::clone(&self.0.wake)
+    }
+
+    /// Woken when this process has caused a mail.
+    pub fn mail_wake(&self) -> Arc<Notify> {
+        Arc::clone(&self.0.mail_wake)
+    }
+
+    /// Tells other processes' relays of what this one appends. Never returns.
+    pub async fn tell_appended(&self) {
+        loop {
+            self.0.appended.notified().await;
+            // A notice that is lost costs a relay's second look, nothing more.
+            let _ = sqlx::query("SELECT pg_notify($1, '')")
+                .bind(self.channel(APPENDED))
+                .execute(&self.0.pool)
+                .await;
+            tokio::time::sleep(NOTICE_EVERY).await;
+        }
+    }
+
+    /// Hears what other processes append and publish. Never returns.
+    pub async fn hear(&self, publications: &Publications) {
+        loop {
+            if let Ok(mut listener) = PgListener::connect_with(&self.0.pool).await {
+                let (appended, published) = (self.channel(APPENDED), self.channel(PUBLISHED));
+                if listener.listen_all([appended.as_str(), published.as_str()]).await.is_ok() {
+                    // What was said before somebody listened.
+                    self.0.wake.notify_one();
+                    publications.stirred();
+                    while let Ok(notice) = listener.recv().await {
+                        if notice.channel() == appended {
+                            self.0.wake.notify_one();
+                        } else {
+                            publications.stirred();
+                        }
+                    }
+                }
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// A session that takes from the log what the store lacks, beside whoever owns the outbox: nothing
+    /// is decided meanwhile, and each append says which version it was made on.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn repairing(&self) -> Result<PostgresOutbox, StoreError> {
+        let channel = self.channel(PUBLISHED);
+        PostgresOutbox::beside(&self.0.owner, channel, self.0.claim_key).await.map_err(failed)
+    }
+
+    /// Deployments that share a database hear each other's notices and learn nothing from them; the lock
+    /// keeps them apart.
+    fn channel(&self, name: &str) -> String {
+        format!("{name}_{:x}", self.0.lock.cast_unsigned())
+    }
+}
+
+fn claim_lock(deployment: &str) -> i64 {
+    use sha2::{Digest as _, Sha256};
+    let hash = Sha256::digest(format!("millrace outbox {deployment}"));
+    let mut first = [0; 8];
+    first.copy_from_slice(&hash[..8]);
+    i64::from_be_bytes(first)
+}
+
+impl EventStore for Postgres {
+    type Outbox = PostgresOutbox;
+
+    async fn load(&self, stream_id: &str, subject: Option<&str>) -> Result<Found, StoreError> {
+        read::stream(&self.0.pool, stream_id, subject, &self.0.claim_key).await.map_err(failed)
+    }
+
+    async fn history(&self, stream_id: &str) -> Result<Vec<Event>, StoreError> {
+        read::history(&self.0.pool, stream_id).await.map_err(failed)
+    }
+
+    async fn event_at(&self, stream_id: &str, version: u64) -> Result<Option<Event>, StoreError> {
+        read::event_at(&self.0.pool, stream_id, version).await.map_err(failed)
+    }
+
+    async fn event(&self, event_id: Uuid) -> Result<Option<Event>, StoreError> {
+        read::event(&self.0.pool, event_id).await.map_err(failed)
+    }
+
+    async fn places(&self, events: &[(String, u64)]) -> Result<Vec<Option<LogPlace>>, StoreError> {
+        read::places(&self.0.pool, events).await.map_err(failed)
+    }
+
+    async fn answered(&self, key: &RequestKey) -> Result<Option<AnsweredRequest>, StoreError> {
+        read::answered(&self.0.pool, key).await.map_err(failed)
+    }
+
+    async fn subject_key(&self, subject: &str) -> Result<Option<Option<[u8; 32]>>, StoreError> {
+        read::subject_key(&self.0.pool, subject).await.map_err(failed)
+    }
+
+    async fn append(&self, append: Append) -> Result<(), AppendError> {
+        append::append(&self.0.pool, &append, &self.0.claim_key).await?;
+        self.0.wake.notify_one();
+        self.0.appended.notify_one();
+        if append.beside.iter().any(|beside| matches!(beside, Beside::Mail { .. })) {
+            self.0.mail_wake.notify_one();
+        }
+        Ok(())
+    }
+
+    async fn answer(&self, request: NewRequest) -> Result<(), AppendError> {
+        append::answer(&self.0.pool, &request).await
+    }
+
+    async fn forget(&self, older_than: Duration) -> Result<u64, StoreError> {
+        forget::forget(&self.0.pool, older_than).await.map_err(failed)
+    }
+
+    async fn due_mails(&self, at_once: u32, lease: Duration) -> Result<Vec<DueMail>, StoreError> {
+        mails::due(&self.0.pool, at_once, lease).await.map_err(failed)
+    }
+
+    async fn mails_beside(&self, mail: &DueMail) -> Result<MailsBeside, StoreError> {
+        mails::beside(&self.0.pool, mail).await.map_err(failed)
+    }
+
+    async fn settle_mail(
+        &self,
+        id: Uuid,
+        outcome: Result<&'static str, Duration>,
+    ) -> Result<(), StoreError> {
+        mails::settle(&self.0.pool, id, outcome).await.map_err(failed)
+    }
+
+    async fn put_off_mail(&self, id: Uuid, wait: Duration) -> Result<(), StoreError> {
+        mails::put_off(&self.0.pool, id, wait).await.map_err(failed)
+    }
+
+    async fn own_outbox(&self) -> Result<Option<PostgresOutbox>, StoreError> {
+        // Taken out: a session that an error or a cancelled wait leaves in any state is not used again.
+        let waiting = self.0.waiting.lock().take();
+        let session = match waiting {
+            Some(session) => session,
+            None => self.0.owner.connect().await.map_err(failed)?,
+        };
+        let channel = self.channel(PUBLISHED);
+        match PostgresOutbox::own(session, self.0.lock, channel, self.0.claim_key).await {
+            Ok(Ok(outbox)) => Ok(Some(outbox)),
+            Ok(Err(session)) => {
+                *self.0.waiting.lock() = Some(session);
+                Ok(None)
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+}
+
+/// A failure of a statement outside a commit: nothing was written.
+pub(crate) fn failed(error: sqlx::Error) -> StoreError {
+    match &error {
+        sqlx::Error::Database(database) => {
+            let code = database.code().unwrap_or_default();
+            if is_passing(&code) {
+                StoreError::Unavailable(error)
+            } else {
+                StoreError::Fault(error)
+            }
+        }
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed => StoreError::Unavailable(error),
+        _ => StoreError::Fault(error),
+    }
+}
+
+/// Codes that another attempt may not meet: contention, read-only, and classes of connections, resources,
+/// and operators' interventions (Postgres manual, appendix A).
+fn is_passing(code: &str) -> bool {
+    matches!(code, "40001" | "40P01" | "55P03" | "57014" | "25006" | "25P03" | "25P04")
+        || matches!(code.get(..2), Some("08" | "28" | "53" | "57" | "58" | "3D" | "XX"))
+}

@@ -1,0 +1,207 @@
+//! The one transaction of a decision.
+
+use failpoint::failpoint;
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use uuid::Uuid;
+
+use super::stream::{self, Guard};
+use super::{claims, failed};
+use crate::append::{Append, AppendError, Closed};
+use crate::beside::Beside;
+use crate::claim::Digest;
+use crate::request::NewRequest;
+use crate::store::StoreError;
+
+/// Appends a decision where the store is open.
+pub(super) async fn append(
+    pool: &PgPool,
+    append: &Append,
+    claim_key: &Digest,
+) -> Result<(), AppendError> {
+    let mut transaction = pool.begin().await.map_err(failed)?;
+    failpoint!("decision/begun");
+    // First, so that a second request of the name waits here for what becomes of this one.
+    if let Some(request) = &append.request {
+        let event = append.events.last().map(|event| (event.stream_id.as_str(), event.version));
+        keep_request(&mut transaction, request, event).await?;
+        failpoint!("decision/request-kept");
+    }
+    if !stream::write(&mut transaction, append, Guard::Open(claim_key)).await.map_err(failed)? {
+        let closed = closed(&mut transaction, claim_key).await?;
+        return Err(closed.map_or(AppendError::VersionMismatch, AppendError::Closed));
+    }
+    failpoint!("decision/events-written");
+    claims::claim(&mut transaction, append).await?;
+    failpoint!("decision/claimed");
+    write_beside(&mut transaction, append).await.map_err(failed)?;
+    failpoint!("decision/prepared");
+    commit(transaction).await?;
+    failpoint!("decision/committed");
+    Ok(())
+}
+
+/// Appends what the log holds, also where the store is closed.
+pub(super) async fn absorb(
+    connection: &mut PgConnection,
+    append: &Append,
+    claim_key: &Digest,
+) -> Result<(), AppendError> {
+    let mut transaction = sqlx::Connection::begin(connection).await.map_err(failed)?;
+    if closed(&mut transaction, claim_key).await? == Some(Closed::OtherKey) {
+        return Err(Closed::OtherKey.into());
+    }
+    if !stream::write(&mut transaction, append, Guard::Any).await.map_err(failed)? {
+        return Err(AppendError::VersionMismatch);
+    }
+    claims::absorb(&mut transaction, &append.stream_id, &append.claims).await.map_err(failed)?;
+    write_beside(&mut transaction, append).await.map_err(failed)?;
+    commit(transaction).await?;
+    Ok(())
+}
+
+/// Keeps the answer to a request that decided nothing.
+pub(super) async fn answer(pool: &PgPool, request: &NewRequest) -> Result<(), AppendError> {
+    let mut transaction = pool.begin().await.map_err(failed)?;
+    keep_request(&mut transaction, request, None).await?;
+    failpoint!("decision/refusal-kept");
+    commit(transaction).await?;
+    Ok(())
+}
+
+async fn commit(transaction: Transaction<'_, Postgres>) -> Result<(), StoreError> {
+    transaction.commit().await.map_err(|error| match failed(error) {
+        // The server said no: it is rolled back. Whoever said nothing may have committed.
+        StoreError::Unavailable(error) if !matches!(error, sqlx::Error::Database(_)) => {
+            StoreError::Unknown(error)
+        }
+        other => other,
+    })
+}
+
+async fn keep_request(
+    connection: &mut PgConnection,
+    request: &NewRequest,
+    event: Option<(&str, u64)>,
+) -> Result<(), AppendError> {
+    let NewRequest { key, route, body_hash, subject, answer } = request;
+    let kept = sqlx::query(
+        "INSERT INTO requests (principal, key, route, body_hash, subject, answer, stream_id,
+                               stream_version)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (principal, key) DO NOTHING",
+    )
+    .bind(&key.principal)
+    .bind(&key.key)
+    .bind(route)
+    .bind(&body_hash[..])
+    .bind(subject)
+    .bind(answer)
+    .bind(event.map(|(stream, _)| stream))
+    .bind(event.map(|(_, version)| version.cast_signed()))
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    if kept.rows_affected() == 1 { Ok(()) } else { Err(AppendError::Answered) }
+}
+
+/// Why nothing is decided, if that is so.
+async fn closed(
+    connection: &mut PgConnection,
+    claim_key: &Digest,
+) -> Result<Option<Closed>, StoreError> {
+    let (is_compared, ahead, is_our_key): (bool, i64, bool) = sqlx::query_as(
+        "SELECT coalesce(compared_run = pg_postmaster_start_time(), false), log_ahead,
+                coalesce(claim_key = $1, true)
+         FROM standing",
+    )
+    .bind(&claim_key[..])
+    .fetch_one(connection)
+    .await
+    .map_err(failed)?;
+    Ok(Closed::of(is_compared, ahead.cast_unsigned(), is_our_key))
+}
+
+async fn write_beside(connection: &mut PgConnection, append: &Append) -> Result<(), sqlx::Error> {
+    let (mut keys, mut hashes, mut mails) = <(Vec<_>, Vec<_>, Vec<_>)>::default();
+    for beside in &append.beside {
+        match beside {
+            Beside::SubjectKey { subject, key } => keys.push((subject.as_str(), &key[..])),
+            Beside::PasswordHash { subject, hash } => {
+                hashes.push((subject.as_str(), hash.as_str()));
+            }
+            Beside::Mail { id, kind } => mails.push((*id, *kind)),
+            Beside::Erasure { .. } => {}
+        }
+    }
+    if !(keys.is_empty() && hashes.is_empty() && mails.is_empty()) {
+        write_rows(&mut *connection, append, keys, hashes, mails).await?;
+    }
+    for beside in &append.beside {
+        if let Beside::Erasure { subject, stream_id } = beside {
+            erase(&mut *connection, subject, stream_id).await?;
+        }
+    }
+    Ok(())
+}
+
+/// All in one statement: each costs a way to the server and back.
+async fn write_rows(
+    connection: &mut PgConnection,
+    append: &Append,
+    keys: Vec<(&str, &[u8])>,
+    hashes: Vec<(&str, &str)>,
+    mails: Vec<(Uuid, &str)>,
+) -> Result<(), sqlx::Error> {
+    let version = append.events.last().map_or(0, |event| event.version);
+    let (key_subjects, keys): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
+    let (hash_subjects, hashes): (Vec<_>, Vec<_>) = hashes.into_iter().unzip();
+    let (mail_ids, mail_kinds): (Vec<_>, Vec<_>) = mails.into_iter().unzip();
+    sqlx::query(
+        "WITH keyed AS (
+             INSERT INTO subject_keys (subject, key) SELECT * FROM UNNEST($1::text[], $2::bytea[])
+         ), hashed AS (
+             INSERT INTO credentials (user_id, password_hash)
+             SELECT * FROM UNNEST($3::text[], $4::text[])
+             ON CONFLICT (user_id) DO UPDATE
+             SET password_hash = excluded.password_hash, changed_at = now()
+         )
+         INSERT INTO mails (id, kind, stream_id, stream_version)
+         SELECT n.id, n.kind, $7, $8 FROM UNNEST($5::uuid[], $6::text[]) AS n(id, kind)",
+    )
+    .bind(key_subjects)
+    .bind(keys)
+    .bind(hash_subjects)
+    .bind(hashes)
+    .bind(mail_ids)
+    .bind(mail_kinds)
+    .bind(&append.stream_id)
+    .bind(version.cast_signed())
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Destroys what makes a person's fields readable, and what repeats them. A fold that opens them holds
+/// the key's row, so this waits for it.
+async fn erase(
+    connection: &mut PgConnection,
+    subject: &str,
+    stream_id: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO subject_keys (subject, destroyed_at) VALUES ($1, now())
+         ON CONFLICT (subject) DO UPDATE
+         SET key = NULL, destroyed_at = coalesce(subject_keys.destroyed_at, now())",
+    )
+    .bind(subject)
+    .execute(&mut *connection)
+    .await?;
+    for statement in [
+        "DELETE FROM credentials WHERE user_id = $1 AND $2::text IS NOT NULL",
+        "UPDATE requests SET answer = NULL, body_hash = NULL WHERE subject = $1 AND $2::text IS NOT NULL",
+        "UPDATE mails SET settled_at = now(), outcome = 'erased'
+         WHERE stream_id = $2 AND settled_at IS NULL AND $1::text IS NOT NULL",
+    ] {
+        sqlx::query(statement).bind(subject).bind(stream_id).execute(&mut *connection).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! An event of a user, as a letter holds it: its place in its stream and what it changes. What is
+//! sealed stays so.
+
+use domain::decision::Decided;
+use domain::user::UserEvent;
+use event_schema::personal::Sealed;
+use serde_json::{Value, json};
+
+type Event = Decided<UserEvent<Sealed>>;
+
+pub(super) fn text(event: &Event) -> Vec<String> {
+    let previous = event.previous_id.map_or_else(|| "-".to_owned(), |id| id.to_string());
+    let changed = event.event.what_changed().join(", ");
+    vec![
+        format!("  user_id      {}", event.aggregate_id),
+        format!("  event_id     {}", event.event_id),
+        format!("  version      {}", event.version),
+        format!("  previous_id  {previous}"),
+        format!("  occurred_at  {}", occurred_at(event).unwrap_or_else(|| "-".to_owned())),
+        format!("  changed      {}", if changed.is_empty() { "-" } else { &changed }),
+    ]
+}
+
+pub(super) fn json(event: &Event) -> Value {
+    json!({
+        "user_id": event.aggregate_id.to_string(),
+        "event_id": event.event_id.to_string(),
+        "version": event.version,
+        "previous_id": event.previous_id.map(|id| id.to_string()),
+        "occurred_at": occurred_at(event),
+        "changed": event.event.what_changed(),
+    })
+}
+
+fn occurred_at(event: &Event) -> Option<String> {
+    event.occurred_at.to_rfc3339()
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::Timestamp;
+    use event_schema::personal::SubjectKey;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn what_an_event_changes_is_named_and_not_told() {
+        let (event_id, key) = (Uuid::from_u128(2), SubjectKey::from_bytes([7; SubjectKey::LENGTH]));
+        let event = Decided {
+            event_id,
+            aggregate_id: Uuid::from_u128(1),
+            version: 2,
+            previous_id: Some(Uuid::from_u128(3)),
+            occurred_at: Timestamp(0),
+            event: UserEvent::EmailChanged {
+                email: key.seal(event_id, "email", "ann@example.org"),
+            },
+        };
+        let text = text(&event).join("\n");
+        assert!(text.contains("user_id      00000000-0000-0000-0000-000000000001"), "{text}");
+        assert!(text.contains("version      2") && text.contains("changed      email"), "{text}");
+        let json = json(&event);
+        assert_eq!(json["previous_id"], "00000000-0000-0000-0000-000000000003");
+        assert_eq!(json["changed"], json!(["email", "email_verified"]));
+        assert!(!text.contains("ann@") && !json.to_string().contains("ann@"));
+    }
+}
