@@ -1,6 +1,7 @@
 //! Users from registration to erasure, over the real processes.
 
 mod erasure;
+mod first_admin;
 mod races;
 
 use std::collections::BTreeMap;

@@ -11,6 +11,7 @@ use event_schema::personal::SubjectKey;
 use http::HeaderMap;
 use lifecycle::http::RequestContext;
 use problem_details::ProblemType;
+use settings::table;
 use uuid::Uuid;
 
 use super::session::Session;
@@ -24,8 +25,8 @@ use crate::user::Users;
 /// How long a store is waited for that has just started.
 const NOT_COMPARED_YET: Duration = Duration::from_secs(30);
 
-/// The variable that holds the password, where it is not to be made.
-const PASSWORD: &str = "MILLRACE_ADMIN_PASSWORD";
+/// The setting that holds the password, where it is not to be made.
+const PASSWORD: &str = table::ADMIN_PASSWORD.name;
 
 /// Registers a user who is an admin, and for whose address the operator vouches: no mail asks for it. The
 /// password is that of `MILLRACE_ADMIN_PASSWORD`, or a new one that is printed once.
@@ -49,9 +50,9 @@ impl CreateAdmin {
             .map_err(|error| asked("--username", error.to_string()))?;
         let email = Email::parse(self.email.as_str())
             .map_err(|error| asked("--email", error.to_string()))?;
-        let (password, made) = match std::env::var(PASSWORD) {
-            Ok(password) => (password, None),
-            Err(_) => {
+        let (password, made) = match &session.admin_password {
+            Some(password) => (password.clone(), None),
+            None => {
                 let made = new_password();
                 (made.clone(), Some(made))
             }

@@ -20,6 +20,8 @@ pub(super) struct Session {
     pub(super) store: Postgres,
     /// How Redis is reached, which the process itself does without; `None` where nobody has said it.
     pub(super) cache: Option<CacheConfig>,
+    /// The password of an admin who is to be registered, where it is not to be made.
+    pub(super) admin_password: Option<String>,
 }
 
 impl Session {
@@ -29,10 +31,12 @@ impl Session {
         let mut read = settings.effective().iter();
         let is_said = read.any(|e| e.setting.name == table::REDIS_URL.name && !e.is_default);
         let cache = is_said.then_some(cache);
+        let admin_password = settings.optional_text(&table::ADMIN_PASSWORD);
         settings.finish(config).map(|config| Self {
             store: deciding::store(&config),
             config,
             cache,
+            admin_password,
         })
     }
 

@@ -236,6 +236,11 @@ table! {
         name: "JWT_SECRET", aliases: &["JWT_SECRET_KEY", "SECRET_KEY"], default: None, kind: Kind::Secret,
         about: "secret of HS256 access tokens, which are refused without one; the `dev` profile takes `local-dev-secret`",
     };
+    /// Password of the first admin.
+    ADMIN_PASSWORD = Setting {
+        name: "MILLRACE_ADMIN_PASSWORD", aliases: &[], default: None, kind: Kind::Secret,
+        about: "password of the admin whom `command-api create-admin` registers, which makes and prints one when absent; the process itself does without it",
+    };
     /// Issuer of access tokens.
     JWT_ISSUER = text("JWT_ISSUER", Some("millrace"), "the `iss` that access tokens must name");
     /// Audience of access tokens.
