@@ -32,6 +32,8 @@ impl<S: EventStore> Slice<S> {
         leave: Leave,
     ) -> Result<Arc<Caller>, Problem> {
         let caller = incoming::caller(&self.deciding.verifier, headers)?;
+        // Whoever speaks for a device speaks for nobody's account, whatever roles the token has besides.
+        caller.must_be_unbound().map_err(|error| error.refuse(&caller))?;
         let is_own = caller.roles.contains(Role::User) && caller.subject == id;
         match leave {
             Leave::OwnOrAdmin if is_own => {}

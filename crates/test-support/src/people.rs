@@ -7,7 +7,7 @@ use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{AccessToken, Answer, Client, LogRecord, Running, World};
+use crate::{AccessToken, Answer, Client, LogRecord, Running, World, eventually};
 
 /// A password that keeps all rules.
 pub const PASSWORD: &str = "correct horse battery";
@@ -87,13 +87,19 @@ impl People {
         Ok(with_json(self.request(instance, "POST", "/api/v1/auth/register")?, &body))
     }
 
-    /// Registers somebody.
+    /// Registers somebody, once the store takes decisions: one that has just started is first compared
+    /// with the log.
     ///
     /// # Errors
     /// They are not registered.
     pub async fn register(&self, name: &str) -> Result<Answer> {
         let email = format!("{name}@example.org");
-        let answer = self.send(self.registration(0, name, &email)?).await?;
+        let answer = eventually("the store takes decisions", async || {
+            let answer = self.send(self.registration(0, name, &email)?).await?;
+            ensure!(answer.problem() != "store-not-compared", "{answer}");
+            Ok(answer)
+        })
+        .await?;
         ensure!(answer.status == 201, "{name} was answered {answer}");
         Ok(answer)
     }

@@ -69,6 +69,10 @@ async fn whoever_may_not_is_told_so_and_nothing_is_decided() {
     let expired = json!({"sub": ann.id, "roles": ["user"], "exp": 1});
     let no_role = json!({"sub": ann.id, "roles": [], "exp": 99_999_999_999_i64});
     let prefixed = of_user(&ann.stream_id());
+    let of_a_device_s = |mut claims: serde_json::Value| {
+        claims["device_id"] = json!("device-1");
+        claims
+    };
     let before = world.log.records().len();
     for operation in operations() {
         let strangers = [
@@ -76,6 +80,8 @@ async fn whoever_may_not_is_told_so_and_nothing_is_decided() {
             (Some(expired.clone()), 401, "unauthenticated"),
             (Some(bob.claims()), 403, "forbidden"),
             (Some(of_device(&ann.id)), 403, "forbidden"),
+            (Some(of_a_device_s(ann.claims())), 403, "forbidden"),
+            (Some(of_a_device_s(admin())), 403, "forbidden"),
             (Some(no_role.clone()), 403, "forbidden"),
             (Some(prefixed.clone()), 403, "forbidden"),
         ];
