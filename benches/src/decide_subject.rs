@@ -17,7 +17,7 @@ use event_store::{Ends, EventStore as _, Outbox as _};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use lifecycle::http::RequestContext;
 use problem_details::Problem;
-use read_models::database::SessionLimits;
+use read_models::database::{SessionLimits, identity_schema};
 use serde::Serialize;
 use settings::Settings;
 use sqlx::PgPool;
@@ -62,8 +62,8 @@ impl Subject {
         let config = config(world)?;
         let (decisions, pool) = (&config.decisions, pool(&config));
         let owner = decisions.store.session("bench outbox", LIMITS);
-        let store =
-            Postgres::new(pool.clone(), owner, &config.prefix.to_string(), &decisions.claim_key);
+        let (prefix, identity) = (config.prefix.to_string(), identity_schema(&config.prefix));
+        let store = Postgres::new(pool.clone(), owner, &prefix, &identity, &decisions.claim_key);
         let mut outbox = store.own_outbox().await?.context("somebody owns the outbox")?;
         outbox.compared(0, &Ends::new()).await?;
         outbox.rest().await?;
@@ -74,6 +74,7 @@ impl Subject {
             claim_key: decisions.claim_key.clone(),
             token_key: config.token_key.clone(),
             claim_term: decisions.claim_term,
+            revocations_hold: config.access_tokens.revocations_hold(),
             wait: decisions.wait,
             log_is_away: Arc::new(|| false),
         });

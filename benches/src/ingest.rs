@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
-use xtask::dev_token::mint;
+use xtask::dev_token::mint_of_session;
 
 use crate::child::Process;
 use crate::cpu;
@@ -86,7 +86,8 @@ async fn measure(
     server: SocketAddr,
     name: &str,
 ) -> Result<Measured> {
-    let posts = Arc::new(Posts { token: mint()? });
+    // Any other would not be looked for among what was revoked.
+    let posts = Arc::new(Posts { token: mint_of_session()? });
     // Connections, threads and broker metadata are not what is compared.
     http_load::flood(server, &posts, ingest.connections, ingest.requests / 10).await?;
     let broker = world.pid("kafka")?;
@@ -111,7 +112,7 @@ async fn visible(world: &World, ingest: &Ingest, rate: f64) -> Result<()> {
     let _projector = start_projector(world)?;
     // The time to visibility is that of a log without a backlog.
     until_level(world).await?;
-    let token = mint()?;
+    let token = mint_of_session()?;
     let mut ticks = interval(Duration::from_secs_f64(1.0 / rate));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     // Every hundredth POST is followed to its GET; the others are the load that it meets.

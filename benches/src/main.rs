@@ -17,6 +17,8 @@ mod drain;
 mod http_load;
 mod ingest;
 mod ingest_baseline;
+mod login;
+mod login_baseline;
 mod pages;
 mod project;
 mod project_baseline;
@@ -49,6 +51,8 @@ enum Bench {
     Ingest(ingest::Ingest),
     /// Command to committed events, and from a PATCH to a GET that shows it.
     Decide(decide::Decide),
+    /// POST of a name and its password to the tokens of a session.
+    Login(login::Login),
     /// Draining a backlog of device events into the read model.
     Project(project::Project),
     /// GET of a resource that stands in the cache.
@@ -72,7 +76,7 @@ async fn main() -> Result<()> {
     match bench {
         Some(bench) => run(bench, &directory).await,
         None => {
-            for name in ["ingest", "decide", "project", "read", "pages"] {
+            for name in ["ingest", "decide", "login", "project", "read", "pages"] {
                 if let Some(bench) = Arguments::parse_from(["benches", name]).bench {
                     run(bench, &directory).await?;
                 }
@@ -86,6 +90,7 @@ async fn run(bench: Bench, directory: &Path) -> Result<()> {
     match bench {
         Bench::Ingest(bench) => ingest::run(directory, &bench).await,
         Bench::Decide(bench) => decide::run(directory, &bench).await,
+        Bench::Login(bench) => login::run(directory, &bench).await,
         Bench::Project(bench) => project::run(directory, &bench).await,
         Bench::Read(bench) => read::run(directory, &bench).await,
         Bench::Pages(bench) => pages::run(directory, &bench).await,

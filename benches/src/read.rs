@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use xtask::dev_token::mint;
+use xtask::dev_token::mint_of_session;
 
 use crate::backlog::{self, Backlog, device_id};
 use crate::child::Process;
@@ -167,7 +167,8 @@ type Misses = BTreeMap<String, u64>;
 
 impl Reads {
     fn of(devices: u64, side: Side) -> Result<Self> {
-        let token = mint()?;
+        // Any other would not be looked for among what was revoked.
+        let token = mint_of_session()?;
         let requests = (0..devices).map(|device| get(&token, device)).collect();
         Ok(Self { requests, side, misses: Mutex::default() })
     }

@@ -34,6 +34,8 @@ async fn start_api(
 ) -> Result<(Process, SocketAddr)> {
     let address = free_address()?;
     let mut all = world.settings();
+    // As they are run: who was refused, and what happened to whom, is written.
+    all.push(("MILLRACE_LOG".to_owned(), "info".to_owned()));
     all.push((bind.to_owned(), address.to_string()));
     all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     let process = Process::start(binary, &all, &[])?;

@@ -9,6 +9,10 @@ use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::time::sleep;
 use xtask::deploy::Target;
 
+/// Sessions that were ended, and as many users who were put out: as they are found where a lot goes on, and none of
+/// them is who asks.
+const REVOKED: u32 = 2_500;
+
 /// Topics, schema ids and a database of one benchmark, on the stack whose directory is given.
 pub(crate) struct World {
     /// The stack's directory.
@@ -52,6 +56,7 @@ impl World {
         let database_url = format!("{base}/{prefix_text}?sslmode=disable");
         let target = Target::open(&database_url, &brokers, &registry_url, &prefix)?;
         target.deploy().await?;
+        revoke_others(&database_url, &prefix).await?;
         let topic = prefix.dotted("events-input");
         let mut world = Self {
             directory: directory.to_owned(),
@@ -99,6 +104,9 @@ impl World {
         [
             ("MILLRACE_PROFILE", "dev"),
             ("MILLRACE_PREFIX", &self.prefix_text),
+            // Quotas are kept as they are for users, and are large enough for a bench.
+            ("MILLRACE_RATE_LIMIT_FACTOR", "100000"),
+            // What is projected is not told line by line; the APIs write their audit all the same.
             ("MILLRACE_LOG", "warn"),
             ("KAFKA_BROKERS", &self.brokers),
             ("SCHEMA_REGISTRY_URL", &self.registry_url),
@@ -125,4 +133,19 @@ impl World {
         }
         Ok(())
     }
+}
+
+async fn revoke_others(database_url: &str, prefix: &Prefix) -> Result<()> {
+    let statement = format!(
+        "INSERT INTO {}.revocations (session_id, user_id, below_version, expires_at)
+         SELECT gen_random_uuid(), NULL, NULL, now() + interval '1 day'
+         FROM generate_series(1, {REVOKED})
+         UNION ALL
+         SELECT NULL, gen_random_uuid(), 2, now() + interval '1 day'
+         FROM generate_series(1, {REVOKED})",
+        read_models::database::identity_schema(prefix)
+    );
+    let mut database = PgConnection::connect(database_url).await?;
+    database.execute(sqlx::AssertSqlSafe(statement)).await.context("revoking access tokens")?;
+    Ok(())
 }

@@ -7,13 +7,19 @@ use consistency_token::TokenKey;
 use domain::json_text;
 use event_store::claim::ClaimKey;
 use kafka_io::config::ProducerConfig;
+use lifecycle::http::RateLimitConfig;
 use lifecycle::{HttpConfig, Shutdown};
+use read_cache::CacheConfig;
 use read_models::database::DatabaseConfig;
-use settings::{Prefix, Settings, table};
+use settings::{Prefix, Settings, TokenSecret, table};
 
+use crate::access_token::AccessTokenConfig;
 use crate::device::ReportLimits;
 use crate::mail::MailConfig;
 use crate::password::PasswordConfig;
+use crate::refresh_token::RefreshTokens;
+use crate::second_factor::SecondFactors;
+use crate::session::SessionConfig;
 
 /// What of a body is neither payload nor device id: names, quotes, a time, white space.
 const ENVELOPE_BYTES: usize = 4 * 1024;
@@ -29,8 +35,14 @@ const MESSAGE_TIMEOUT_MARGIN: Duration = Duration::from_secs(1);
 pub struct Config {
     /// Where it listens and what it allows a client.
     pub http: HttpConfig,
+    /// How much callers may ask for; `None` where that is not limited.
+    pub rate_limits: Option<RateLimitConfig>,
+    /// Where processes share quotas, unless nothing is limited or Redis is left out.
+    pub redis: Option<CacheConfig>,
     /// Which access tokens are taken.
     pub access: AccessConfig,
+    /// How access tokens are made.
+    pub access_tokens: AccessTokenConfig,
     /// What signs consistency tokens.
     pub token_key: TokenKey,
     /// How events are produced.
@@ -43,8 +55,16 @@ pub struct Config {
     pub decisions: DecisionConfig,
     /// How passwords are hashed.
     pub passwords: PasswordConfig,
+    /// What second factors are made and checked with, and who has to have one.
+    pub second_factors: SecondFactors,
+    /// How long sessions last.
+    pub sessions: SessionConfig,
+    /// What makes refresh tokens.
+    pub refresh_tokens: RefreshTokens,
     /// How mails leave.
     pub mail: MailConfig,
+    /// What signs the tokens in their links, by which people come in.
+    pub mail_link_key: TokenKey,
     /// Whose topics and schemas.
     pub prefix: Prefix,
     /// How long a stop may take.
@@ -96,16 +116,25 @@ impl Config {
     /// Reads the settings; faults are noted there.
     pub fn from_settings(settings: &mut Settings) -> Self {
         let prefix = Prefix::from_settings(settings);
+        let rate_limits = RateLimitConfig::from_settings(settings);
+        let redis = CacheConfig::if_on(settings).filter(|_| rate_limits.is_some());
         let config = Self {
             http: HttpConfig::from_settings(settings, &table::COMMAND_API_BIND),
+            rate_limits,
+            redis,
             access: AccessConfig::from_settings(settings),
+            access_tokens: AccessTokenConfig::from_settings(settings),
             token_key: TokenKey::from_settings(settings),
             producer: ProducerConfig::from_settings(settings),
             database: DatabaseConfig::from_settings(settings, &prefix),
             report: report_limits(settings),
             decisions: DecisionConfig::from_settings(settings, &prefix),
             passwords: PasswordConfig::from_settings(settings),
+            second_factors: SecondFactors::from_settings(settings),
+            sessions: SessionConfig::from_settings(settings),
+            refresh_tokens: RefreshTokens::from_settings(settings),
             mail: MailConfig::from_settings(settings),
+            mail_link_key: mail_link_key(settings),
             prefix,
             drain_timeout: Shutdown::budget(settings),
         };
@@ -155,6 +184,11 @@ impl Config {
     }
 }
 
+/// Of the secret of sessions: whoever signs such a token sets anybody's password.
+fn mail_link_key(settings: &mut Settings) -> TokenKey {
+    TokenKey::derive(TokenSecret::of_sessions(settings).as_bytes())
+}
+
 fn report_limits(settings: &mut Settings) -> ReportLimits {
     let ahead = settings.millis(&table::OCCURRED_AT_MAX_AHEAD).as_micros();
     ReportLimits {
@@ -199,9 +233,34 @@ mod tests {
         };
         let sizes: Vec<usize> = front_door.lines().filter_map(directive).collect();
         let max_body = read(&[]).unwrap_or_else(|faults| panic!("{faults:?}")).http.max_body;
-        let [kibibytes] = sizes[..] else { panic!("the front door has the sizes {sizes:?}") };
+        // The second is for those of whom nobody knows who they are.
+        let [kibibytes, 64] = sizes[..] else { panic!("the front door has the sizes {sizes:?}") };
         let margin = kibibytes * 1024 - max_body;
         assert!((1..=max_body / 10).contains(&margin), "{kibibytes}k is not just above {max_body}");
+    }
+
+    #[test]
+    fn production_wants_a_secret_that_query_api_has_not() {
+        let of_all = ("MILLRACE_TOKEN_SECRET", "0123456789abcdef0123456789abcdef");
+        let production = ("MILLRACE_PROFILE", "production");
+        let faults = read(&[production, of_all]).err().unwrap_or_default();
+        assert!(
+            faults.len() == 1 && faults[0].starts_with("MILLRACE_SESSION_SECRET is required"),
+            "{faults:?}"
+        );
+        let own = ("MILLRACE_SESSION_SECRET", "fedcba9876543210fedcba9876543210");
+        assert!(read(&[production, of_all, own]).is_ok());
+    }
+
+    #[test]
+    fn links_in_mails_are_signed_with_the_secret_of_sessions_alone() {
+        let text = |pairs: &[(&str, &str)]| {
+            let config = read(pairs).unwrap_or_else(|faults| panic!("{faults:?}"));
+            config.mail_link_key.for_texts("one").sign(b"", b"a text")
+        };
+        let own = ("MILLRACE_SESSION_SECRET", "of sessions");
+        assert_eq!(text(&[own]), text(&[own, ("MILLRACE_TOKEN_SECRET", "another")]));
+        assert_ne!(text(&[own]), text(&[("MILLRACE_SESSION_SECRET", "another")]));
     }
 
     #[test]

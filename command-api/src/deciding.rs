@@ -10,28 +10,23 @@ use event_store::publications::Publications;
 use event_store::relay::{Relay, RelayConfig};
 use kafka_io::producer::Producer;
 use kafka_io::topic::Topic;
-use read_models::database::SessionLimits;
+use read_models::database::{SessionLimits, identity_schema};
 use settings::Prefix;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::sleep;
 
 use crate::Config;
+use crate::database::{CONNECT_TIMEOUT, LIMITS};
 use crate::decision::log::DecisionLog;
 use crate::decision::{Commands, Deciding};
 use crate::deployment::Known;
 use crate::occurrence;
+use crate::throttle::PostgresFailures;
 use crate::user::Mailing;
 
-/// Longest wait for a connection to the event store.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Limits of a decision's session: a frozen process holds no lock for longer.
-const LIMITS: SessionLimits = SessionLimits {
-    idle_in_transaction: Duration::from_secs(5),
-    transaction: Duration::from_secs(5),
-    lock: Duration::from_secs(3),
-    statement: Duration::from_secs(5),
-};
+/// Connections for failures to log in, each of which is needed for a moment: a flood of attempts holds no
+/// decision up.
+const LOGIN_CONNECTIONS: u32 = 2;
 
 /// Limits of the relay's session, which keeps its lock between transactions.
 const OWNER_LIMITS: SessionLimits = SessionLimits {
@@ -60,14 +55,24 @@ pub(crate) fn store(config: &Config) -> Postgres {
     let idle = format!("{}ms", OWNER_IDLE.as_millis());
     let owner = decisions.store.session("command-api relay", OWNER_LIMITS);
     let owner = owner.options([("idle_session_timeout", idle)]);
-    Postgres::new(pool, owner, &config.prefix.to_string(), &decisions.claim_key)
+    let (prefix, identity) = (config.prefix.to_string(), identity_schema(&config.prefix));
+    Postgres::new(pool, owner, &prefix, &identity, &decisions.claim_key)
 }
 
-/// Starts what makes, publishes and tells of decisions, and sends their mails.
+/// Where failures to log in are counted.
+pub(crate) fn login_failures(config: &Config) -> PostgresFailures {
+    let store = &config.decisions.store;
+    let pool = store.pool("command-api logins", LIMITS, LOGIN_CONNECTIONS, CONNECT_TIMEOUT);
+    PostgresFailures::new(pool)
+}
+
+/// Starts what makes, publishes and tells of decisions, sends their mails, and forgets what is old, `failures`
+/// to log in with it.
 pub(crate) fn start(
     config: &Config,
     producer: &Arc<Producer>,
     known: &Known,
+    failures: &PostgresFailures,
     background: &mut JoinSet<()>,
 ) -> (Commands<Postgres>, Publishing) {
     let (store, publications) = (store(config), Publications::default());
@@ -79,6 +84,7 @@ pub(crate) fn start(
         claim_key: config.decisions.claim_key.clone(),
         token_key: config.token_key.clone(),
         claim_term: config.decisions.claim_term,
+        revocations_hold: config.access_tokens.revocations_hold(),
         wait: config.decisions.wait,
         log_is_away: Arc::new(move || is_away.facts().unavailable.is_some()),
     });
@@ -98,7 +104,7 @@ pub(crate) fn start(
     let relay = Arc::new(relay);
     let runs = Arc::clone(&relay);
     let publishing = Publishing { relay, task: tokio::spawn(publish(runs)) };
-    background.spawn(forget(store.clone(), config.decisions.keep_requests));
+    background.spawn(forget(store.clone(), failures.clone(), config.decisions.keep_requests));
     let (hears, publishes) = (store.clone(), publications.clone());
     background.spawn(async move { hears.hear(&publishes).await });
     let tells = store.clone();
@@ -106,7 +112,8 @@ pub(crate) fn start(
     let mail_wake = store.mail_wake();
     background.spawn(async move { publications.look_up(&store).await });
     if let Some(mailer) = config.mail.mailer.clone() {
-        let mailing = Mailing::new(commands.clone(), mailer, config.mail.public_url.clone());
+        let public_url = config.mail.public_url.clone();
+        let mailing = Mailing::new(commands.clone(), mailer, public_url, &config.mail_link_key);
         background.spawn(async move { mailing.run(&mail_wake).await });
     }
     (commands, publishing)
@@ -132,22 +139,21 @@ async fn publish(relay: Arc<Relay<Postgres, DecisionLog>>) {
     }
 }
 
-/// Forgets answers and mails that were settled long ago. Never returns.
-async fn forget(store: Postgres, older_than: Duration) {
+/// Forgets answers and mails that were settled long ago, what is said of access tokens that have expired, and
+/// failures to log in that count no more. Never returns.
+async fn forget(store: Postgres, failures: PostgresFailures, older_than: Duration) {
     loop {
-        match store.forget(older_than).await {
-            Ok(0) => sleep(FORGET_EVERY).await,
-            Ok(_) => sleep(FORGET_NEXT).await,
-            Err(error) => {
-                let source = &error as &(dyn std::error::Error + Sync);
-                tracing::warn!(
-                    error = source as &dyn std::error::Error,
-                    "old answers to requests could not be forgotten"
-                );
-                sleep(FORGET_EVERY).await;
-            }
-        }
+        let settled = store.forget(older_than).await;
+        let settled = settled.inspect_err(|error| not_forgotten("old answers to requests", error));
+        let counted = failures.forget().await;
+        let counted = counted.inspect_err(|error| not_forgotten("failures to log in", error));
+        let has_more = matches!((settled, counted), (Ok(s), Ok(c)) if s + c > 0);
+        sleep(if has_more { FORGET_NEXT } else { FORGET_EVERY }).await;
     }
+}
+
+fn not_forgotten(what: &str, error: &(dyn std::error::Error + 'static)) {
+    tracing::warn!(error, "{what} could not be forgotten");
 }
 
 /// The relay of the process.

@@ -7,12 +7,15 @@
 pub(crate) mod absorb;
 pub mod aggregate;
 pub mod answer;
-mod closed;
+pub(crate) mod closed;
+mod content;
 pub(crate) mod description;
 pub(crate) mod incoming;
 mod loaded;
 pub mod log;
 mod made;
+mod outcome;
+mod past;
 mod repeat;
 pub mod request;
 mod settle;
@@ -42,6 +45,7 @@ use request::Asked;
 use turns::Turns;
 
 pub use made::Beside;
+pub use outcome::Outcome;
 
 /// How often a decision is made anew because its stream moved on meanwhile.
 const ATTEMPTS: u32 = 16;
@@ -77,6 +81,9 @@ pub struct Deciding<S> {
     pub token_key: TokenKey,
     /// How long an unverified claim is kept.
     pub claim_term: Duration,
+    /// How long there may be an access token, from when it was revoked: as long as one lives, with what
+    /// clocks may differ.
+    pub revocations_hold: Duration,
     /// How long an answer waits for the log, unless the caller prefers another time.
     pub wait: Duration,
     /// Whether it is known that the log takes nothing now.
@@ -116,8 +123,9 @@ impl<S: EventStore> Commands<S> {
         &self.0
     }
 
-    /// Judges a command and answers once the log has what follows; `answer` says how, of the state after
-    /// it and its version. Where the command changes nothing, the state as it is is answered.
+    /// Judges a command and answers once the log has what follows, or [at once](Asked::at_once); `answer`
+    /// says how, of the state after it and its version. Where the command changes nothing, the state as it
+    /// is is answered.
     ///
     /// # Errors
     /// The command is refused, the caller expected another version, a value is taken, or nothing can
@@ -144,6 +152,21 @@ impl<S: EventStore> Commands<S> {
         beside: &[Beside],
         answer: impl Fn(&A::State, u64) -> Answer,
     ) -> Result<Response, Problem> {
+        Ok(self.carry_out::<A>(id, asked, command, beside, answer).await?.response)
+    }
+
+    /// The same, with the state that is left: for handlers that have to say what became of the command.
+    ///
+    /// # Errors
+    /// As [`Self::decide`].
+    pub async fn carry_out<A: Aggregate>(
+        &self,
+        id: Uuid,
+        asked: &Asked<'_>,
+        command: impl CommandOf<A>,
+        beside: &[Beside],
+        answer: impl Fn(&A::State, u64) -> Answer,
+    ) -> Result<Outcome<A>, Problem> {
         let answered = self.decide_and_answer::<A>(id, asked, command, beside, answer).await;
         answered.inspect_err(occurrence::not_decided)
     }
@@ -155,10 +178,10 @@ impl<S: EventStore> Commands<S> {
         command: impl CommandOf<A>,
         beside: &[Beside],
         answer: impl Fn(&A::State, u64) -> Answer,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Outcome<A>, Problem> {
         let is_erasure = beside.iter().any(|beside| matches!(beside, Beside::Erasure));
         if let Some(repeated) = self.repeated::<A>(asked).await? {
-            return Ok(repeated);
+            return Ok(Outcome::repeated(repeated));
         }
         // Decisions about one thing take turns in this process, so that only those of other processes
         // are in each other's way.
@@ -167,39 +190,40 @@ impl<S: EventStore> Commands<S> {
             let loaded = Loaded::<A>::load(&self.0, id).await?;
             // Of whom a refusal is kept: without a name nothing is.
             let person = asked.named.as_ref().and_then(|_| loaded.person());
-            let decided = loaded.decide(asked, command.clone(), is_erasure);
-            let made = match decided {
+            let made = match loaded.decide(asked, command.clone(), is_erasure) {
                 Ok(events) if events.is_empty() => {
                     drop(turn);
-                    return self.unchanged(&loaded, asked, &answer).await;
+                    let response = self.unchanged(&loaded, asked, &answer).await?;
+                    return Ok(Outcome { response, state: loaded.state });
                 }
                 Ok(events) => Made::<A>::new(&self.0, loaded, events, beside, asked, &answer)?,
                 Err(refusal) => {
                     drop(turn);
-                    return self.refused::<A>(refusal, asked, person).await;
+                    return self.refused(refusal, asked, person).await;
                 }
             };
-            match self.0.store.append(made.append).await {
+            let refusal = match self.0.store.append(made.append).await {
                 Ok(()) => {
                     // The log is waited for side by side.
                     drop(turn);
-                    return Ok(self.answer::<A>(made.settled, made.answer, asked).await);
+                    let Made { happened, state, settled, answer, .. } = made;
+                    for event in &happened {
+                        A::happened(event, id, &state, &asked.actor);
+                    }
+                    let response = self.answer::<A>(settled, answer, asked).await;
+                    return Ok(Outcome { response, state: Some(state) });
                 }
-                Err(AppendError::VersionMismatch) => {}
+                Err(AppendError::VersionMismatch) => continue,
                 Err(AppendError::Answered) => {
                     drop(turn);
-                    return self.repeated_now::<A>(asked).await;
+                    return self.repeated_now(asked).await;
                 }
-                Err(AppendError::Taken(kind)) => {
-                    drop(turn);
-                    return self.refused::<A>(A::taken(kind), asked, person).await;
-                }
-                Err(AppendError::Lapsed(kind)) => {
-                    drop(turn);
-                    return self.refused::<A>(A::lapsed(kind), asked, person).await;
-                }
+                Err(AppendError::Taken(kind)) => A::taken(kind),
+                Err(AppendError::Lapsed(kind)) => A::lapsed(kind),
                 Err(error) => return Err(closed::problem(error)),
-            }
+            };
+            drop(turn);
+            return self.refused(refusal, asked, person).await;
         }
         Err(closed::busy())
     }
@@ -221,8 +245,22 @@ impl<S: EventStore> Commands<S> {
     /// # Errors
     /// The store does not answer, or what is known cannot be read any more.
     pub async fn state<A: Aggregate>(&self, id: Uuid) -> Result<Option<A::State>, Problem> {
-        let loaded = Loaded::<A>::load(&self.0, id).await?;
-        if loaded.is_unreadable { Err(loaded::unreadable()) } else { Ok(loaded.state) }
+        Ok(self.standing::<A>(id).await?.map(|(state, _)| state))
+    }
+
+    /// The same with the version of the thing's stream.
+    ///
+    /// # Errors
+    /// As [`Self::state`].
+    pub async fn standing<A: Aggregate>(
+        &self,
+        id: Uuid,
+    ) -> Result<Option<(A::State, u64)>, Problem> {
+        let Loaded { state, version, is_unreadable, .. } = Loaded::<A>::load(&self.0, id).await?;
+        if is_unreadable {
+            return Err(loaded::unreadable());
+        }
+        Ok(state.map(|state| (state, version)))
     }
 }
 

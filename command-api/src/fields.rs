@@ -210,6 +210,11 @@ pub(crate) fn members<'a>(
     Ok((members, faults))
 }
 
+/// The members of a body that is an object of texts, whatever they are called; `None` of any other.
+pub(crate) fn members_of_texts(body: &[u8]) -> Option<Vec<Member<'_>>> {
+    json_text::members(std::str::from_utf8(body).ok()?, &OF_TEXTS).ok()
+}
+
 /// The member of this name, read as it must be; nothing where it is absent or breaks a rule.
 pub(crate) fn read<T>(
     members: &[Member<'_>],

@@ -2,17 +2,24 @@
 //!
 //! A slice is a file named for its noun, such as [`device`]; the rest of this crate is what every
 //! slice needs: the [`log`], what was [deployed](deployment), the caller's [key](idempotency_key),
-//! [expectation](expected_version) and [preferences](prefer), [mails](mail), [passwords](password).
+//! [expectation](expected_version) and [preferences](prefer), [mails](mail), [passwords](password),
+//! [second factors](second_factor), what [holds back](throttle) whoever guesses either, [access tokens](access_token)
+//! with their [keys](signing_keys), and [refresh tokens](refresh_token).
 
+pub mod access_token;
 mod config;
+mod database;
 mod deciding;
 pub mod decision;
 pub mod deployment;
+mod derived_key;
 pub mod device;
 mod drain;
 pub mod expected_version;
 mod fields;
+mod form;
 pub mod idempotency_key;
+pub mod jwks;
 pub mod log;
 pub mod mail;
 mod occurrence;
@@ -20,6 +27,12 @@ pub mod password;
 mod percent_encoding;
 pub mod prefer;
 mod probes;
+pub mod refresh_token;
+mod sealing;
+pub mod second_factor;
+pub mod session;
+pub mod signing_keys;
+pub mod throttle;
 pub mod tool;
 pub mod user;
 
@@ -27,22 +40,31 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use access::identity::{self, IdentityDatabase};
 use access::{AccessConfig, Verifier};
 use api_description::Description;
+use axum::Router;
+use event_store::postgres::Postgres;
 use kafka_io::producer::{Occurrence, Producer, StartProducerError};
+use lifecycle::http::RateLimits;
 use lifecycle::{Component, Health, HealthPaths, Heartbeat, Process, Server};
+use read_cache::Buckets;
+use read_models::database::identity_schema;
 use settings::Settings;
 use telemetry::Metric;
 use tokio::task::JoinSet;
 
 pub use config::Config;
 
+use access_token::Minter;
 use deciding::Publishing;
-use decision::status;
+use decision::{Commands, status};
 use deployment::{Known, Learning};
 use device::Reporting;
 use drain::{DrainTimes, answer_and_settle};
 use password::PasswordHasher;
+use signing_keys::{KeyTable, SigningKeys};
+use throttle::{PostgresFailures, Remembered, Throttle};
 
 /// The longest time between two rounds of [`watch`].
 const WATCH_DEADLINE: Duration = Duration::from_secs(15);
@@ -55,7 +77,9 @@ pub fn description() -> Description {
     };
     device::description()
         .merge(user::description())
+        .merge(session::description())
         .merge(status::description())
+        .merge(jwks::description())
         .merge(health.description())
 }
 
@@ -104,42 +128,20 @@ impl Process for App {
         let mut background = JoinSet::new();
         probes::spawn(&config, &health, &mut background);
         let producer = Arc::new(start_producer(&config, &health)?);
-        let known = Known::default();
-        let learning = Learning {
-            database: config.database.clone(),
-            kafka: config.producer.kafka.clone(),
-            prefix: config.prefix.clone(),
-            batch_bytes: config.producer.batch_bytes,
-            largest_record_bytes: config.largest_record_bytes(),
-        };
-        let component = health.component("deployment");
-        background.spawn(deployment::learn(learning, known.clone(), component));
-        let verifier = Arc::new(Verifier::new(&config.access));
-        let keys = health.component("access keys");
-        background.spawn(refresh_keys(Arc::clone(&verifier), config.access.clone(), keys));
+        let known = learn(&config, &health, &mut background);
+        let (verifier, signing_keys) = identities(&config, &health, &mut background);
         let heartbeat = health.heartbeat("gauges", WATCH_DEADLINE);
         background.spawn(watch(Arc::clone(&producer), heartbeat));
-        let settle = config.settle_time();
-        let (commands, publishing) = deciding::start(&config, &producer, &known, &mut background);
-        let statuses = status::routes(commands.clone());
-        let users = user::Deciding {
-            commands,
-            verifier: Arc::clone(&verifier),
-            passwords: PasswordHasher::new(config.passwords),
-            body: config.http.body_limits(),
-        };
-        let reporting = Reporting {
-            verifier,
-            token_key: config.token_key,
-            limits: config.report,
-            body: config.http.body_limits(),
-            known,
-            log: Arc::clone(&producer),
-        };
-        let drain = DrainTimes { budget: config.drain_timeout, settle };
+        let limits = rate_limits(&config, &verifier, &mut background);
+        let failures = deciding::login_failures(&config);
+        let (commands, publishing) =
+            deciding::start(&config, &producer, &known, &failures, &mut background);
+        let log = Arc::clone(&producer);
+        let slices = Slices { commands, verifier, signing_keys, failures, known, log };
+        let routes = slices.routes(&config);
+        let drain = DrainTimes { budget: config.drain_timeout, settle: config.settle_time() };
         let address = config.http.bind;
-        let routes = device::routes(reporting).merge(user::routes(users)).merge(statuses);
-        let server = Server::start(routes, config.http, health.clone())
+        let server = Server::start_limited(routes, config.http, health.clone(), limits)
             .await
             .map_err(|source| StartError::Listen { address, source })?;
         Ok(Self { server, health, producer, publishing, background, drain })
@@ -173,6 +175,91 @@ impl Process for App {
     }
 }
 
+/// What the slices decide, answer and publish with.
+struct Slices {
+    commands: Commands<Postgres>,
+    verifier: Arc<Verifier>,
+    signing_keys: SigningKeys,
+    failures: PostgresFailures,
+    known: Known,
+    log: Arc<Producer>,
+}
+
+impl Slices {
+    /// Their routes.
+    fn routes(self, config: &Config) -> Router {
+        let Self { commands, verifier, signing_keys, failures, known, log } = self;
+        let passwords = PasswordHasher::new(config.passwords);
+        let throttle = Throttle::new(Remembered::new(failures));
+        let body = config.http.body_limits();
+        let sessions = session::Deciding {
+            commands: commands.clone(),
+            verifier: Arc::clone(&verifier),
+            minter: Minter::new(config.access_tokens.clone(), signing_keys.clone()),
+            refresh_tokens: config.refresh_tokens.clone(),
+            passwords: passwords.clone(),
+            second_factors: config.second_factors.clone(),
+            throttle: throttle.clone(),
+            sessions: config.sessions,
+            body,
+            origins: config.http.cors_origins.clone(),
+        };
+        let users = user::Deciding {
+            commands: commands.clone(),
+            verifier: Arc::clone(&verifier),
+            passwords,
+            second_factors: config.second_factors.clone(),
+            throttle,
+            mail_link_key: config.mail_link_key.clone(),
+            body,
+        };
+        let (token_key, limits) = (config.token_key.clone(), config.report);
+        let reporting = Reporting { verifier, token_key, limits, body, known, log };
+        device::routes(reporting)
+            .merge(user::routes(users))
+            .merge(session::routes(sessions))
+            .merge(status::routes(commands))
+            .merge(jwks::routes(signing_keys, &config.access_tokens))
+    }
+}
+
+/// What was deployed, once the database says it.
+fn learn(config: &Config, health: &Health, background: &mut JoinSet<()>) -> Known {
+    let known = Known::default();
+    let learning = Learning {
+        database: config.database.clone(),
+        kafka: config.producer.kafka.clone(),
+        prefix: config.prefix.clone(),
+        batch_bytes: config.producer.batch_bytes,
+        largest_record_bytes: config.largest_record_bytes(),
+    };
+    let component = health.component("deployment");
+    background.spawn(deployment::learn(learning, known.clone(), component));
+    known
+}
+
+/// What verifies access tokens and the keys that sign them, both kept up to date.
+fn identities(
+    config: &Config,
+    health: &Health,
+    background: &mut JoinSet<()>,
+) -> (Arc<Verifier>, SigningKeys) {
+    let verifier = Arc::new(Verifier::new(&config.access));
+    // Before anything is served: `identity::watch` brings them.
+    verifier.expect_own_keys();
+    let keys = health.component("access keys");
+    background.spawn(refresh_keys(Arc::clone(&verifier), config.access.clone(), keys));
+    let revocations = health.component("revocations");
+    let beats = health.heartbeat("identities", identity::WATCH_DEADLINE);
+    let database = identity_database(config);
+    background.spawn(watch_identities(database, Arc::clone(&verifier), revocations, beats));
+    let signing_keys = SigningKeys::default();
+    let keys = health.component("signing keys");
+    let (table, hold) = (KeyTable::new(config), config.access_tokens.revocations_hold());
+    background.spawn(signing_keys::watch(table, signing_keys.clone(), hold, keys));
+    (verifier, signing_keys)
+}
+
 fn start_producer(config: &Config, health: &Health) -> Result<Producer, StartError> {
     let component = health.component("kafka");
     let metrics = occurrence::ProducerMetrics::new();
@@ -187,8 +274,40 @@ fn start_producer(config: &Config, health: &Health) -> Result<Producer, StartErr
     Producer::start(&config.producer, observe).map_err(StartError::Producer)
 }
 
+/// How much callers may ask for; what they have asked for is shared with the other processes.
+fn rate_limits(
+    config: &Config,
+    verifier: &Arc<Verifier>,
+    background: &mut JoinSet<()>,
+) -> Option<RateLimits> {
+    let limits = config.rate_limits.as_ref()?;
+    let identify = access::counted(Arc::clone(verifier));
+    let limits = RateLimits::new(limits, &description(), identify, config.redis.is_some());
+    if let Some(redis) = &config.redis {
+        background.spawn(limits.clone().share(Buckets::start(redis)));
+    }
+    Some(limits)
+}
+
 async fn refresh_keys(verifier: Arc<Verifier>, config: AccessConfig, keys: Component) {
     access::refresh(&verifier, &config, keys).await;
+}
+
+fn identity_database(config: &Config) -> IdentityDatabase {
+    IdentityDatabase {
+        connect: config.database.connect.clone(),
+        schema: identity_schema(&config.prefix),
+        application_name: "command-api identities",
+    }
+}
+
+async fn watch_identities(
+    database: IdentityDatabase,
+    verifier: Arc<Verifier>,
+    revocations: Component,
+    heartbeat: Heartbeat,
+) {
+    identity::watch(database, &verifier, revocations, heartbeat).await;
 }
 
 /// Tells every second what nobody else tells.

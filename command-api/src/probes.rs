@@ -1,4 +1,4 @@
-//! What is asked once at the start: whether brokers or database refuse these settings.
+//! What is asked once at the start: whether brokers, database or Redis refuse these settings.
 
 use std::time::Duration;
 
@@ -17,4 +17,8 @@ pub(crate) fn spawn(config: &Config, health: &Health, background: &mut JoinSet<(
     background.spawn(health.clone().must_not_be_refused(brokers));
     let database = async move { database.probe(WITHIN).await };
     background.spawn(health.clone().must_not_be_refused(database));
+    if let Some(redis) = config.redis.clone() {
+        let redis = async move { redis.probe(WITHIN).await };
+        background.spawn(health.clone().must_not_be_refused(redis));
+    }
 }

@@ -6,6 +6,8 @@
 mod create_admin;
 mod erase;
 mod erase_verify;
+mod keys;
+mod remove_second_factor;
 mod repair;
 mod session;
 
@@ -18,6 +20,8 @@ use settings::Settings;
 use create_admin::CreateAdmin;
 use erase::Erase;
 use erase_verify::{EraseVerify, UNFINISHED};
+use keys::Keys;
+use remove_second_factor::RemoveSecondFactor;
 use repair::Repair;
 use session::Session;
 
@@ -46,6 +50,10 @@ enum Tool {
     Erase(Erase),
     /// Looks in every store for what is left of an erased user.
     EraseVerify(EraseVerify),
+    /// Lists, replaces and revokes the keys that sign access tokens.
+    Keys(Keys),
+    /// Takes a user's second factor away.
+    RemoveSecondFactor(RemoveSecondFactor),
     /// Takes from the log what the event store has lost.
     Repair(Repair),
 }
@@ -87,7 +95,7 @@ impl From<String> for Told {
 /// Runs the tool that the command line names; `None` where it names none.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let names = ["create-admin", "erase", "erase-verify", "repair"];
+    let names = ["create-admin", "erase", "erase-verify", "keys", "remove-second-factor", "repair"];
     let is_tool = arguments.get(1).and_then(|name| name.to_str());
     is_tool.filter(|name| names.contains(name))?;
     Some(match Arguments::try_parse_from(arguments) {
@@ -127,6 +135,8 @@ impl Tool {
                 Self::CreateAdmin(tool) => tool.run(&session).await.map(Told::from),
                 Self::Erase(tool) => tool.run(&session).await.map(Told::from),
                 Self::EraseVerify(tool) => tool.run(&session).await,
+                Self::Keys(tool) => tool.run(&session).await.map(Told::from),
+                Self::RemoveSecondFactor(tool) => tool.run(&session).await.map(Told::from),
                 Self::Repair(tool) => tool.run(&session).await.map(Told::from),
             }
         });
@@ -147,7 +157,11 @@ impl Tool {
         match self {
             // What has not looked has found nothing.
             Self::EraseVerify(_) => UNFINISHED,
-            Self::CreateAdmin(_) | Self::Erase(_) | Self::Repair(_) => FAILURE,
+            Self::CreateAdmin(_)
+            | Self::Erase(_)
+            | Self::Keys(_)
+            | Self::RemoveSecondFactor(_)
+            | Self::Repair(_) => FAILURE,
         }
     }
 }

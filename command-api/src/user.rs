@@ -5,14 +5,26 @@ mod activation;
 mod aggregate;
 mod caller;
 mod change_email;
+mod change_password;
+mod chosen_password;
 mod description;
 mod erase_user;
 mod fields;
+mod forgot_password;
+mod form;
+mod mail_link;
+mod mail_token;
 mod mailing;
+mod must_know;
+mod occurrence;
+mod page;
 mod refused;
 mod register_user;
 mod request;
+mod reset_password;
+mod reset_token;
 mod roles;
+mod second_factor;
 mod shown;
 mod update_profile;
 mod verification;
@@ -24,6 +36,7 @@ use access::Verifier;
 use api_description::{Described, Description, Verb};
 use axum::Router;
 use axum::extract::{Request, State};
+use consistency_token::TokenKey;
 use event_store::EventStore;
 use event_store::postgres::Postgres;
 use lifecycle::http::RequestContext;
@@ -33,10 +46,14 @@ use crate::decision::Commands;
 use crate::decision::incoming::Incoming;
 use crate::decision::request::Asked;
 use crate::password::PasswordHasher;
+use crate::second_factor::SecondFactors;
+use crate::throttle::Throttle;
+use reset_token::PasswordResetKey;
 use verification::VerificationKey;
 
 pub use aggregate::Users;
-pub use mailing::{Mailing, VERIFY_EMAIL};
+pub use mailing::{Mailing, RESET_PASSWORD, VERIFY_EMAIL};
+pub(crate) use second_factor::beside_removal;
 
 /// The canonical path of a user.
 pub const PATH: &str = "/api/v1/users/{id}";
@@ -49,6 +66,12 @@ pub struct Deciding<S> {
     pub verifier: Arc<Verifier>,
     /// Hashes passwords.
     pub passwords: PasswordHasher,
+    /// Hands second factors out and checks their codes.
+    pub second_factors: SecondFactors,
+    /// Holds back whoever guesses passwords or codes, wherever they say them.
+    pub throttle: Throttle,
+    /// Signs the tokens in links of mails.
+    pub mail_link_key: TokenKey,
     /// How much of a body is taken.
     pub body: BodyLimits,
 }
@@ -57,14 +80,17 @@ pub struct Deciding<S> {
 struct Slice<S> {
     deciding: Deciding<S>,
     verification: VerificationKey,
+    password_resets: PasswordResetKey,
 }
 
 type Shared<S> = State<Arc<Slice<S>>>;
 
 /// The slice's routes.
 pub fn routes<S: EventStore>(deciding: Deciding<S>) -> Router {
-    let verification = VerificationKey::new(&deciding.commands.deciding().token_key);
-    described().into_router().with_state(Arc::new(Slice { deciding, verification }))
+    let key = &deciding.mail_link_key;
+    let (verification, password_resets) = (VerificationKey::new(key), PasswordResetKey::new(key));
+    let slice = Slice { deciding, verification, password_resets };
+    described().into_router().with_state(Arc::new(slice))
 }
 
 /// What they are.
@@ -82,6 +108,10 @@ fn described<S: EventStore>() -> Described<Arc<Slice<S>>> {
         verify_email::on,
         update_profile::on,
         change_email::on,
+        change_password::on,
+        forgot_password::on,
+        reset_password::on,
+        second_factor::on,
         activation::on,
         roles::on,
         erase_user::on,

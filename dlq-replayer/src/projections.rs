@@ -11,6 +11,7 @@ use projector::letters::LetterState as Became;
 use projector::letters::replay::{self, By, Mode, Replay};
 use projector::resource::Resource;
 use projector::runner::{Failure, FailureClass, Projection};
+use projector::session::{Session, SessionStreamEvent};
 use projector::user::{User, UserStreamEvent};
 use read_cache::CacheConfig;
 use read_models::deployment;
@@ -40,6 +41,7 @@ pub struct Projections {
 struct Ready {
     device: Decoder<DeviceEvent>,
     user: Decoder<UserStreamEvent>,
+    session: Decoder<SessionStreamEvent>,
     registry: Registry,
     /// `None` where the cache is switched off.
     announcer: Option<Announcer>,
@@ -88,8 +90,9 @@ impl Projections {
             // One that it cannot connect to refuses each replay, and says so.
             announcer.connected_within(CONNECT_CACHE).await;
         }
-        let (device, user) = (Decoder::new(known.clone()), Decoder::new(known));
-        Ok(Ready { device, user, registry, announcer })
+        let device = Decoder::new(known.clone());
+        let (user, session) = (Decoder::new(known.clone()), Decoder::new(known));
+        Ok(Ready { device, user, session, registry, announcer })
     }
 }
 
@@ -104,7 +107,7 @@ impl Replays for Projections {
         let by = By::Operator { who: actor.who, reason: actor.reason };
         let mode = if dry_run { Mode::DryRun } else { Mode::Commit };
         let of_user = self.user.clone();
-        let Ready { device, user, registry, announcer } = self.ready().await?;
+        let Ready { device, user, session, registry, announcer } = self.ready().await?;
         let announcer = announcer.as_ref();
         let replayed = match Which::named(&letter.projection)? {
             Which::Resource => {
@@ -120,6 +123,10 @@ impl Replays for Projections {
                 let replay = Replay { projection: &of_user, decoder: user, registry, announcer };
                 replay.letter(connection, letter.id, by, mode).await
             }
+            Which::Session => {
+                let replay = Replay { projection: &Session, decoder: session, registry, announcer };
+                replay.letter(connection, letter.id, by, mode).await
+            }
         };
         replayed.map(taken).map_err(not_taken)
     }
@@ -131,6 +138,7 @@ enum Which {
     Resource,
     DeviceHistory,
     User,
+    Session,
 }
 
 impl Which {
@@ -139,6 +147,7 @@ impl Which {
             Resource::NAME => Ok(Self::Resource),
             DeviceHistory::NAME => Ok(Self::DeviceHistory),
             User::NAME => Ok(Self::User),
+            Session::NAME => Ok(Self::Session),
             other => Err(ReplayError::Refused(format!("this release has no projection {other}"))),
         }
     }

@@ -1,6 +1,8 @@
 //! `show`: everything about one letter.
 
+mod decided;
 mod record;
+mod session;
 mod user;
 
 use chrono::{DateTime, Utc};

@@ -14,6 +14,7 @@ use settings::{Prefix, Settings, table};
 use crate::device_history::DeviceHistory;
 use crate::resource::Resource;
 use crate::runner::{BatchLimits, Projection, RunnerConfig};
+use crate::session::Session;
 use crate::user::User;
 
 /// What the projector runs with.
@@ -38,6 +39,8 @@ pub struct Projections {
     pub history_months: Option<u16>,
     /// Users.
     pub user: Option<RunnerConfig>,
+    /// Sessions.
+    pub session: Option<RunnerConfig>,
     /// The deployment's: persons' keys are in a schema of their own.
     pub prefix: Prefix,
 }
@@ -45,13 +48,14 @@ pub struct Projections {
 impl Projections {
     /// Those that this process runs.
     pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
-        let runs = [self.resource.is_some(), self.device_history.is_some(), self.user.is_some()];
+        let runs = [&self.resource, &self.device_history, &self.user, &self.session];
+        let runs = runs.map(Option::is_some);
         NAMES.into_iter().zip(runs).filter_map(|(name, runs)| runs.then_some(name))
     }
 
     /// How those are run.
     pub fn configs(&self) -> impl Iterator<Item = &RunnerConfig> {
-        [&self.resource, &self.device_history, &self.user].into_iter().flatten()
+        [&self.resource, &self.device_history, &self.user, &self.session].into_iter().flatten()
     }
 
     /// The runner of each projection that is named, `named` beginning with a common configuration.
@@ -72,6 +76,7 @@ impl Projections {
             device_history: run.of::<DeviceHistory>(ConsumerGroup::EventsProcessorHistory),
             history_months: u16::try_from(months).ok().filter(|months| *months > 0),
             user: run.of::<User>(ConsumerGroup::ProjectorUser),
+            session: run.of::<Session>(ConsumerGroup::ProjectorSession),
             prefix: prefix.clone(),
         }
     }
@@ -97,7 +102,7 @@ impl Run<'_> {
 }
 
 /// Every projection.
-const NAMES: [&str; 3] = [Resource::NAME, DeviceHistory::NAME, User::NAME];
+const NAMES: [&str; 4] = [Resource::NAME, DeviceHistory::NAME, User::NAME, Session::NAME];
 
 impl Config {
     /// Reads the settings; faults are noted there.
@@ -183,6 +188,7 @@ mod tests {
                 ("events-processor", "events-input"),
                 ("events-processor.history", "events-input"),
                 ("projector.user", "identity.user"),
+                ("projector.session", "identity.session"),
             ]
         );
         assert_eq!(all.names().collect::<Vec<_>>(), NAMES);
@@ -202,7 +208,7 @@ mod tests {
         assert_eq!(
             faults,
             [
-                "MILLRACE_PROJECTOR_PROJECTIONS names history, which is none of resource, device_history, user"
+                "MILLRACE_PROJECTOR_PROJECTIONS names history, which is none of resource, device_history, user, session"
             ]
         );
     }

@@ -5,6 +5,7 @@
 
 pub mod cache;
 mod config;
+pub mod decided;
 mod device;
 pub mod device_history;
 mod health;
@@ -12,6 +13,7 @@ pub mod letters;
 mod probes;
 pub mod resource;
 pub mod runner;
+pub mod session;
 pub mod user;
 
 use std::net::SocketAddr;
@@ -28,6 +30,7 @@ pub use config::{Config, Projections};
 use device_history::DeviceHistory;
 use resource::Resource;
 use runner::Runner;
+use session::Session;
 use user::User;
 
 /// A running projector.
@@ -100,12 +103,14 @@ impl Process for App {
 /// In the order of their names. They share nothing but the process: each has its consumer, its
 /// connections, its health.
 fn start_all(projections: Projections) -> Vec<Runner> {
-    let Projections { resource, device_history, history_months, user, prefix } = projections;
+    let Projections { resource, device_history, history_months, user, session, prefix } =
+        projections;
     let resource = resource.map(|config| Runner::start(config, Resource));
     let history = DeviceHistory::keeping(history_months);
     let device_history = device_history.map(|config| Runner::start(config, history));
     let user = user.map(|config| Runner::start(config, User::of(&prefix)));
-    resource.into_iter().chain(device_history).chain(user).collect()
+    let session = session.map(|config| Runner::start(config, Session));
+    resource.into_iter().chain(device_history).chain(user).chain(session).collect()
 }
 
 async fn listen(http: HttpConfig, health: &Health) -> Result<Server, StartError> {

@@ -6,7 +6,6 @@
 //! the row is redacted all the same.
 
 mod erasure;
-mod event;
 mod keys;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -25,10 +24,19 @@ use settings::Prefix;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::decided::{InStream, StreamEvent};
 use crate::runner::{Order, Projection, Unreadable, to_datetime};
 
-pub use event::UserStreamEvent;
 use keys::SubjectKeys;
+
+/// An event of a user, with the name of the stream it belongs to.
+pub type UserStreamEvent = StreamEvent<UserEvent<Sealed>>;
+
+impl InStream for UserEvent<Sealed> {
+    fn stream_id(aggregate_id: Uuid) -> String {
+        UserId(aggregate_id).stream_id()
+    }
+}
 
 /// Folds what is decided about users into `users`.
 #[derive(Debug, Clone)]
@@ -146,6 +154,7 @@ fn told(row: &UserRow) -> Value {
         "email_verified": row.email_verified,
         "active": row.active,
         "erased": row.erased,
+        "session_epoch": row.session_epoch,
         "version": row.version,
         "created_at": time(row.created_at),
         "updated_at": time(row.updated_at),
@@ -170,21 +179,22 @@ async fn upsert(
     }
     let written = sqlx::query(
         "INSERT INTO user_rows AS r (generation, id, username, email, full_name, bio, image, roles,
-                                     email_verified, active, erased, version, created_at,
-                                     updated_at, log_epoch, log_offset)
+                                     email_verified, active, erased, session_epoch, version,
+                                     created_at, updated_at, log_epoch, log_offset)
          SELECT $1, b.id, b.username, b.email, b.full_name, b.bio, b.image,
-                string_to_array(b.roles, ','), b.email_verified, b.active, b.erased, b.version,
-                b.created_at, b.updated_at, b.epoch, b.log_offset
+                string_to_array(b.roles, ','), b.email_verified, b.active, b.erased, b.session_epoch,
+                b.version, b.created_at, b.updated_at, b.epoch, b.log_offset
          FROM UNNEST($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
                      $8::text[], $9::boolean[], $10::boolean[], $11::boolean[], $12::bigint[],
-                     $13::timestamptz[], $14::timestamptz[], $15::int[], $16::bigint[])
+                     $13::bigint[], $14::timestamptz[], $15::timestamptz[], $16::int[], $17::bigint[])
               AS b(id, username, email, full_name, bio, image, roles, email_verified, active, erased,
-                   version, created_at, updated_at, epoch, log_offset)
+                   session_epoch, version, created_at, updated_at, epoch, log_offset)
          ON CONFLICT (generation, id) DO UPDATE
          SET username = excluded.username, email = excluded.email,
              full_name = excluded.full_name, bio = excluded.bio, image = excluded.image,
              roles = excluded.roles, email_verified = excluded.email_verified,
-             active = excluded.active, erased = excluded.erased, version = excluded.version,
+             active = excluded.active, erased = excluded.erased,
+             session_epoch = excluded.session_epoch, version = excluded.version,
              created_at = excluded.created_at, updated_at = excluded.updated_at,
              log_epoch = excluded.log_epoch, log_offset = excluded.log_offset
          WHERE r.version < excluded.version",
@@ -200,6 +210,7 @@ async fn upsert(
     .bind(column(rows, |row| row.email_verified))
     .bind(column(rows, |row| row.active))
     .bind(column(rows, |row| row.erased))
+    .bind(column(rows, |row| i64::from(row.session_epoch)))
     .bind(column(rows, |row| row.version.cast_signed()))
     .bind(column(rows, |row| to_datetime(row.created_at)))
     .bind(column(rows, |row| to_datetime(row.updated_at)))

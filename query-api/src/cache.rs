@@ -12,7 +12,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use metrics::Counter;
 use parking_lot::Mutex;
 use read_cache::{
-    BreakerState, CacheConfig, Entry, Forward, Keys, Outcome, ReadThrough, Reader, Row, TrustKey,
+    BreakerState, Buckets, CacheConfig, Entry, Forward, Keys, Outcome, ReadThrough, Reader, Row,
+    TrustKey,
 };
 use read_models::cached::CachedRow;
 use settings::{Settings, table};
@@ -53,6 +54,11 @@ impl Ttls {
 }
 
 impl CacheSettings {
+    /// The buckets of callers, in the same Redis. Begins to connect; needs a runtime.
+    pub(crate) fn buckets(&self) -> Buckets {
+        Buckets::start(&self.redis)
+    }
+
     /// Whether Redis refuses these settings: see [`CacheConfig::probe`].
     pub(crate) async fn probe(&self, within: Duration) -> Result<(), read_cache::Refused> {
         self.redis.probe(within).await

@@ -1,7 +1,6 @@
 //! Who asks.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use access::{Caller, Unauthenticated};
 use axum::extract::FromRequestParts;
@@ -17,9 +16,7 @@ impl FromRequestParts<Api> for Authenticated {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refused> {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX);
-        let verified = api.verifier.verify(&parts.headers, now);
+        let verified = api.verifier.verify(&parts.headers, access::now());
         Ok(Self(verified.map_err(Unauthenticated::refuse)?))
     }
 }

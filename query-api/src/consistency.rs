@@ -1,5 +1,6 @@
 //! Reading one's writes: what a consistency token asks of a read, and what the answer says of it.
 
+mod decisions;
 mod letters;
 mod open_letters;
 
@@ -17,11 +18,12 @@ use telemetry::trace::{self, Step};
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
-use crate::positions::map::{LogPartition, Need};
+use crate::positions::map::{LogPartition, Need, StreamEvent};
 use crate::positions::{Positions, Unreached};
 use crate::prefer::{Handling, Prefer};
 use crate::refused::Refused;
 
+pub(crate) use decisions::{Decisions, Places};
 pub(crate) use letters::{OldestLetter, OpenLetters, Shown};
 pub(crate) use open_letters::{Whose, find as find_letters};
 
@@ -38,17 +40,21 @@ pub(crate) struct Waits {
 }
 
 /// The view that is read and the topic whose records it shows.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct LogTopic<'a> {
     pub(crate) projection: &'static str,
     pub(crate) topic: &'a str,
+    /// The streams of the topic, where its events are decided ones.
+    pub(crate) decisions: Option<Decisions<'a>>,
 }
 
-/// What a reader asks for.
-#[derive(Debug, PartialEq)]
+/// What a reader asks for. One that is read by several views is settled for each of them.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Consistency {
     token: Option<Token>,
     prefer: Prefer,
+    /// Its wait is counted from here.
+    asked_at: Instant,
 }
 
 impl Consistency {
@@ -65,7 +71,7 @@ impl Consistency {
                 }
             }
         }
-        Ok(Self { token: all, prefer: Prefer::from_headers(headers) })
+        Ok(Self { token: all, prefer: Prefer::from_headers(headers), asked_at: Instant::now() })
     }
 
     /// Waits until the view's position is past what the token asks for. Where it does not come so
@@ -78,29 +84,66 @@ impl Consistency {
         waits: Waits,
     ) -> Result<Settled, Refused> {
         let Some(token) = self.token else { return Ok(Settled::default()) };
-        let needs = needs(&token, view.topic);
+        let mut reaching = Reaching { needs: needs(&token, view.topic), placed: Vec::new() };
         let wait = self.prefer.wait.unwrap_or(waits.usual).min(waits.longest);
-        let began = Instant::now();
+        let (began, until) = (Instant::now(), self.asked_at + wait);
         let traced = trace::step(Step::WaitForPosition);
-        let reaching = positions.reach(view.projection, &needs, wait);
-        let reached = reaching.instrument(traced.clone()).await;
+        let reached = reaching.reach(positions, view, &token, until);
+        let reached = reached.instrument(traced.clone()).await;
         record(view.projection, &reached, began.elapsed(), &traced);
         let age = match (reached, self.prefer.handling) {
             (Ok(()), _) => Some(Duration::ZERO),
             (Err(Unreached::Behind { position, .. }), Some(Handling::Lenient)) => position.age,
-            (Err(Unreached::Unknown | Unreached::TooManyWaiting), Some(Handling::Lenient)) => None,
+            (
+                Err(Unreached::NotLogged | Unreached::Unknown | Unreached::TooManyWaiting),
+                Some(Handling::Lenient),
+            ) => None,
             (Err(unreached), _) => return Err(Refused::unreached(view.projection, unreached)),
         };
         let applied = applied(self.prefer, wait);
+        let Reaching { needs, placed } = reaching;
         Ok(Settled {
             is_stale: age != Some(Duration::ZERO),
             token: Some(token),
+            placed,
             unsure: if positions.are_clear(view.projection, &needs) { Vec::new() } else { needs },
             handling: self.prefer.handling,
             letters: Vec::new(),
             age,
             applied,
         })
+    }
+}
+
+/// What is waited for.
+struct Reaching {
+    /// What the view has to show.
+    needs: Vec<Need>,
+    /// Where the log has what the token names by its streams, as far as it was looked for.
+    placed: Vec<(StreamEvent, Need)>,
+}
+
+impl Reaching {
+    /// Waits until the log has what the token names by its streams, which then is needed like the rest, and
+    /// until the view shows all of it.
+    async fn reach(
+        &mut self,
+        positions: &Positions,
+        view: LogTopic<'_>,
+        token: &Token,
+        until: Instant,
+    ) -> Result<(), Unreached> {
+        if let Some(ours) = view.decisions {
+            for event in decisions::of_kind(token, ours.kind) {
+                let (topic, places) = (view.topic, ours.places);
+                let need = decisions::need_of(event.clone(), topic, places, positions, until);
+                let need = need.await?;
+                self.placed.push((event, need.clone()));
+                self.needs.push(need);
+            }
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        positions.reach(view.projection, &self.needs, left).await
     }
 }
 
@@ -121,7 +164,7 @@ fn needs(token: &Token, our_topic: &str) -> Vec<Need> {
 fn record(projection: &str, reached: &Result<(), Unreached>, waited: Duration, traced: &Span) {
     let outcome = match reached {
         Ok(()) => "reached",
-        Err(Unreached::Behind { .. }) => "behind",
+        Err(Unreached::Behind { .. } | Unreached::NotLogged) => "behind",
         Err(_) => "unavailable",
     };
     let timer = Metric::QueryApiTokenWait.histogram(&[projection, outcome]);
@@ -146,6 +189,8 @@ fn applied(prefer: Prefer, wait: Duration) -> Option<String> {
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Settled {
     token: Option<Token>,
+    /// Where the log has what the token names by its streams, as far as it was looked for.
+    placed: Vec<(StreamEvent, Need)>,
     /// What the token asks of the view, where some of it may be set aside.
     unsure: Vec<Need>,
     handling: Option<Handling>,
@@ -164,9 +209,23 @@ impl Settled {
         std::mem::take(&mut self.unsure)
     }
 
+    /// Both reads as one: it lacks what either lacks, and is as old as the older.
+    pub(crate) fn beside(mut self, other: Self) -> Self {
+        self.age = match (self.is_stale, other.is_stale) {
+            (true, true) => self.age.zip(other.age).map(|(age, other)| age.max(other)),
+            (false, true) => other.age,
+            (_, false) => self.age,
+        };
+        self.is_stale |= other.is_stale;
+        self.letters.extend(other.letters);
+        self.placed.extend(other.placed);
+        self
+    }
+
     /// Tells the reader what it was shown: the preferences honoured, the age of what is stale, and a
     /// token by which no later read shows less. A stale answer's token promises no more than was
-    /// shown.
+    /// shown. What was found in the log is named by its place there: whoever writes and reads again
+    /// and again has a token that does not grow.
     pub(crate) fn onto(
         self,
         mut response: Response,
@@ -189,6 +248,7 @@ impl Settled {
             headers.insert(AGE, HeaderValue::from(age));
         }
         let asked = if self.is_stale { None } else { self.token };
+        let asked = asked.map(|token| by_place(token, &self.placed));
         let token = match (asked, shown) {
             (Some(mut asked), Some(shown)) => {
                 // A token that is full already asks for as much as it can.
@@ -202,6 +262,14 @@ impl Settled {
         }
         response
     }
+}
+
+fn by_place(mut token: Token, placed: &[(StreamEvent, Need)]) -> Token {
+    for (StreamEvent { stream_id, version }, Need { log, offset }) in placed {
+        let record = Token::of_record(&log.topic, log.epoch, log.partition, *offset);
+        token.place(stream_id, *version, &record);
+    }
+    token
 }
 
 impl Positions {

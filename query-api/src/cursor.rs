@@ -4,7 +4,7 @@
 //! while others come and go. It is signed and bound to its query: changed, or sent with another
 //! query, it is refused. It never expires.
 
-use consistency_token::{SealKey, TokenKey};
+use consistency_token::{SignedTextKey, TokenKey};
 use problem_details::{Problem, ProblemType};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,24 +14,24 @@ const PURPOSE: &str = "page-cursor.1";
 
 /// Makes cursors and reads them.
 #[derive(Debug, Clone)]
-pub(crate) struct Cursors(SealKey);
+pub(crate) struct Cursors(SignedTextKey);
 
 impl Cursors {
     /// Cursors of the deployment that signs these tokens.
     pub(crate) fn new(tokens: &TokenKey) -> Self {
-        Self(tokens.sealing(PURPOSE))
+        Self(tokens.for_texts(PURPOSE))
     }
 
     /// The cursor of a place in the answers to a query.
     pub(crate) fn write(&self, query: &[u8], place: &impl Serialize) -> String {
         // A place is made of numbers and texts, which are always written.
         let place = serde_json::to_vec(place).unwrap_or_default();
-        self.0.seal(query, &place)
+        self.0.sign(query, &place)
     }
 
     /// The place that a cursor of this query names.
     pub(crate) fn read<P: DeserializeOwned>(&self, query: &[u8], text: &str) -> Result<P, Problem> {
-        let place = self.0.open(query, text).and_then(|place| serde_json::from_slice(&place).ok());
+        let place = self.0.read(query, text).and_then(|place| serde_json::from_slice(&place).ok());
         place.ok_or_else(|| {
             let detail = "the cursor was not made here, was changed, or is of another query; begin \
                           again without one";

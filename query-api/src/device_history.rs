@@ -61,7 +61,7 @@ async fn get_history(
         query.after = Some(query::place(api.cursors.read(&identity, &cursor)?));
     }
 
-    let topic = LogTopic { projection: PROJECTION, topic: &api.resource_topic };
+    let topic = LogTopic { projection: PROJECTION, topic: &api.resource_topic, decisions: None };
     let consistency = Consistency::from_headers(&headers, &api.tokens)?;
     let mut settled = consistency.settle(&api.positions, topic, api.waits).await?;
     let slot = api.slots.take()?;
@@ -102,7 +102,7 @@ async fn export_history(
     let mut parameters = Parameters::of(uri, &query::OF_EXPORTS);
     let query = HistoryQuery::read(&mut parameters, device_id);
     parameters.check()?;
-    let topic = LogTopic { projection: PROJECTION, topic: &api.resource_topic };
+    let topic = LogTopic { projection: PROJECTION, topic: &api.resource_topic, decisions: None };
     let consistency = Consistency::from_headers(headers, &api.tokens)?;
     let mut settled = consistency.settle(&api.positions, topic, api.waits).await?;
     let export = Export { listed: query, line: |row: HistoryColumns| body(&row.entry()) };

@@ -23,6 +23,7 @@ mod prefer;
 mod probes;
 mod refused;
 mod resource;
+mod session;
 mod text_range;
 mod user;
 
@@ -31,23 +32,27 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::Verifier;
+use access::{Verifier, identity};
 use api_description::{Described, Description};
 use consistency_token::TokenKey;
+use domain::session::SessionLife;
+use lifecycle::http::{RateLimitConfig, RateLimits};
 use lifecycle::{Component, Health, HealthPaths, Process, Server, Shutdown};
+use read_models::database::DatabaseConfig;
 use settings::Settings;
 use telemetry::Metric;
 use tokio_util::task::TaskTracker;
 
-use cache::{Cache, CacheCounters, Ttls};
-use consistency::Waits;
+use cache::{Cache, CacheCounters, CacheSettings, Ttls};
+use consistency::{Places, Waits};
 use cursor::Cursors;
 use device_history::HistoryPages;
 use export::Exports;
-use lookups::Lookups;
+use lookups::{Lookup, LookupLimits, Lookups};
 use page::{PageLimits, Slots};
 use positions::{Positions, follow};
 use resource::{ResourceLookup, ResourcePages};
+use session::SessionPages;
 use user::{UserAudits, UserLookup, UserPages};
 
 pub use config::Config;
@@ -75,12 +80,60 @@ pub(crate) struct Parts {
     user_lists: Lookups<UserPages>,
     user_audits: Lookups<UserAudits>,
     event_store: String,
+    places: Places,
+    sessions: Lookups<SessionPages>,
+    session_topic: String,
+    session_life: SessionLife,
     pages: PageLimits,
     slots: Slots,
     cursors: Cursors,
     exports: Exports,
     offline_after: Duration,
     counters: Counters,
+}
+
+impl Parts {
+    /// What they are, with what their reads need, which runs until the process ends.
+    fn new(
+        config: Config,
+        verifier: Arc<Verifier>,
+        positions: Positions,
+        health: &Health,
+        spawn: &Spawn<'_>,
+    ) -> Self {
+        let (database, of_row, of_page) = (&config.database, config.lookups, config.page_lookups);
+        let places = spawn.lookups(health, "places of decisions", database, config.place_lookups);
+        let (tasks, shutdown) = (spawn.tasks.clone(), spawn.shutdown.clone());
+        let cache = Cache::start(config.cache);
+        spawn.until_shutdown(cache.watch());
+        Self {
+            verifier,
+            cursors: Cursors::new(&config.tokens),
+            tokens: config.tokens,
+            positions,
+            waits: config.waits,
+            cache,
+            ttls: config.ttls,
+            resources: spawn.lookups(health, "reads", database, of_row),
+            resource_topic: config.resource_topic,
+            lists: spawn.lookups(health, "pages of resources", database, of_page),
+            histories: spawn.lookups(health, "pages of history", database, of_page),
+            users: spawn.lookups(health, "reads of users", database, of_row),
+            user_topic: config.user_topic,
+            user_lists: spawn.lookups(health, "pages of users", database, of_page),
+            user_audits: spawn.lookups(health, "pages of audits", database, of_page),
+            places: Places::new(&config.event_store, places),
+            event_store: config.event_store,
+            sessions: spawn.lookups(health, "pages of sessions", database, of_page),
+            session_topic: config.session_topic,
+            session_life: config.session_life,
+            pages: config.pages,
+            slots: Slots::new(config.pages),
+            exports: Exports::new(database, config.exports, tasks, shutdown),
+            offline_after: config.offline_after,
+            counters: Counters::new(),
+        }
+    }
 }
 
 impl std::ops::Deref for Api {
@@ -99,6 +152,7 @@ struct Counters {
     history_pages: metrics::Counter,
     user_pages: metrics::Counter,
     audit_pages: metrics::Counter,
+    session_pages: metrics::Counter,
 }
 
 /// Reads of the rows of a view by outcome.
@@ -113,6 +167,7 @@ fn described() -> Described<Api> {
     resource::described()
         .merge(device_history::described())
         .merge(user::described())
+        .merge(session::described())
         .merge(api_docs::described())
 }
 
@@ -165,67 +220,25 @@ impl Process for App {
         telemetry::metrics();
         let (health, shutdown, tasks) = (Health::new(), Shutdown::new(), TaskTracker::new());
         probes::spawn(&config, &health);
-        let verifier = Arc::new(Verifier::new(&config.access));
-        let positions = Positions::new(config.max_waiting);
-        let (resources, connections) = Lookups::new(&config.database, config.lookups);
         let spawn = Spawn { tasks: &tasks, shutdown: &shutdown };
-        spawn.must_all_run(&health, "reads", connections);
-        let (lists, connections) = Lookups::new(&config.database, config.page_lookups);
-        spawn.must_all_run(&health, "pages of resources", connections);
-        let (histories, connections) = Lookups::new(&config.database, config.page_lookups);
-        spawn.must_all_run(&health, "pages of history", connections);
-        let (users, connections) = Lookups::new(&config.database, config.lookups);
-        spawn.must_all_run(&health, "reads of users", connections);
-        let (user_lists, connections) = Lookups::new(&config.database, config.page_lookups);
-        spawn.must_all_run(&health, "pages of users", connections);
-        let (user_audits, connections) = Lookups::new(&config.database, config.page_lookups);
-        spawn.must_all_run(&health, "pages of audits", connections);
-        let exports =
-            Exports::new(&config.database, config.exports, tasks.clone(), shutdown.clone());
+        let verifier = identities(&config, &health, &spawn);
+        let positions = Positions::new(config.max_waiting);
         spawn.until_shutdown(follow::follow(
-            config.database,
+            config.database.clone(),
             positions.clone(),
             health.component("postgres"),
             health.heartbeat("positions", FOLLOW_DEADLINE),
         ));
-        let (verify, access) = (verifier.clone(), config.access);
-        let keys = health.component("access keys");
-        spawn.until_shutdown(async move {
-            access::refresh(&verify, &access, keys).await;
-        });
-
-        let cache = Cache::start(config.cache);
-        spawn.until_shutdown(cache.watch());
-
-        let api = Api(Arc::new(Parts {
-            verifier,
-            cursors: Cursors::new(&config.tokens),
-            tokens: config.tokens,
-            positions,
-            waits: config.waits,
-            cache,
-            ttls: config.ttls,
-            resources,
-            resource_topic: config.resource_topic,
-            lists,
-            histories,
-            users,
-            user_topic: config.user_topic,
-            user_lists,
-            user_audits,
-            event_store: config.event_store,
-            pages: config.pages,
-            slots: Slots::new(config.pages),
-            exports,
-            offline_after: config.offline_after,
-            counters: Counters::new(),
-        }));
+        let (limits, shared) = (config.rate_limits.as_ref(), config.cache.as_ref());
+        let limits = rate_limits(limits, shared, &verifier, &spawn);
+        let (http, drain) = (config.http.clone(), config.drain);
+        let api = Api(Arc::new(Parts::new(config, verifier, positions, &health, &spawn)));
         let routes = described().into_router().merge(api_docs::page()).with_state(api);
-        let address = config.http.bind;
-        let server = Server::start(routes, config.http, health.clone())
+        let address = http.bind;
+        let server = Server::start_limited(routes, http, health.clone(), limits)
             .await
             .map_err(|error| StartError::Bind { address, error })?;
-        Ok(Self { server, health, shutdown, tasks, drain: config.drain })
+        Ok(Self { server, health, shutdown, tasks, drain })
     }
 
     fn addr(&self) -> SocketAddr {
@@ -246,6 +259,41 @@ impl Process for App {
     }
 }
 
+/// What verifies access tokens, kept up to date until the process ends.
+fn identities(config: &Config, health: &Health, spawn: &Spawn<'_>) -> Arc<Verifier> {
+    let verifier = Arc::new(Verifier::new(&config.access));
+    // Before anything is served: `identity::watch` brings them.
+    verifier.expect_own_keys();
+    let database = config.identity_database();
+    let revocations = health.component("revocations");
+    let heartbeat = health.heartbeat("identities", identity::WATCH_DEADLINE);
+    let verify = verifier.clone();
+    spawn.until_shutdown(async move {
+        identity::watch(database, &verify, revocations, heartbeat).await;
+    });
+    let (verify, access) = (verifier.clone(), config.access.clone());
+    let keys = health.component("access keys");
+    spawn.until_shutdown(async move {
+        access::refresh(&verify, &access, keys).await;
+    });
+    verifier
+}
+
+/// How much callers may ask for; what they have asked for is shared with the other processes.
+fn rate_limits(
+    limits: Option<&RateLimitConfig>,
+    cache: Option<&CacheSettings>,
+    verifier: &Arc<Verifier>,
+    spawn: &Spawn<'_>,
+) -> Option<RateLimits> {
+    let identify = access::counted(Arc::clone(verifier));
+    let limits = RateLimits::new(limits?, &description(), identify, cache.is_some());
+    if let Some(cache) = cache {
+        spawn.until_shutdown(limits.clone().share(cache.buckets()));
+    }
+    Some(limits)
+}
+
 /// Starts tasks that end with the process.
 struct Spawn<'a> {
     tasks: &'a TaskTracker,
@@ -253,6 +301,19 @@ struct Spawn<'a> {
 }
 
 impl Spawn<'_> {
+    /// Look-ups of one kind. The work of each of their connections is a component with a number.
+    fn lookups<L: Lookup>(
+        &self,
+        health: &Health,
+        of: &str,
+        database: &DatabaseConfig,
+        limits: LookupLimits,
+    ) -> Lookups<L> {
+        let (lookups, connections) = Lookups::new(database, limits);
+        self.must_all_run(health, of, connections);
+        lookups
+    }
+
     /// Work that says nothing of itself: the component is ready, and dead when the work ends or
     /// panics before the shutdown.
     fn must_run(&self, component: Component, work: impl Future<Output = ()> + Send + 'static) {
@@ -294,6 +355,7 @@ impl Counters {
             history_pages: pages("device_history"),
             user_pages: pages("user"),
             audit_pages: pages("user_audit"),
+            session_pages: pages("session"),
         }
     }
 }

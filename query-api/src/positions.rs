@@ -16,10 +16,10 @@ use std::time::Duration;
 use chrono::Utc;
 use domain::Timestamp;
 use telemetry::Metric;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::time::Instant;
 
-use map::{Need, Position, PositionMap, Shortfall};
+use map::{Need, Position, PositionMap, Shortfall, StreamEvent};
 
 /// Without word from the database for longer than this, what is known is too old to say that a
 /// view is behind.
@@ -64,6 +64,10 @@ pub(crate) enum Unreached {
     },
     /// No topic has such a partition.
     NoSuchPartition(map::LogPartition),
+    /// The event is decided, and the log has not acknowledged it yet.
+    NotLogged,
+    /// No stream has such an event.
+    NoSuchEvent(StreamEvent),
     /// The database does not say where the view stands.
     Unknown,
     /// As many reads wait as may.
@@ -81,6 +85,14 @@ impl Positions {
         }))
     }
 
+    /// What the database said of positions, just now.
+    #[cfg(test)]
+    pub(crate) fn knowing(map: PositionMap, max_waiting: usize) -> Self {
+        let positions = Self::new(max_waiting);
+        positions.answered(follow::Answer { map, time: Timestamp(0) }, &[]);
+        positions
+    }
+
     /// Returns once the projection's view shows all that is needed, or says after `limit` why not.
     pub(crate) async fn reach(
         &self,
@@ -93,8 +105,7 @@ impl Positions {
         if limit.is_zero() {
             return Err(unreached);
         }
-        let Ok(_place) = self.0.places.try_acquire() else { return Err(Unreached::TooManyWaiting) };
-        let _gauge = WaiterGauge::enter();
+        let _waiting = self.join_waiting()?;
         let mut known = self.0.known.subscribe();
         self.0.demand.notify_one();
         let settled = known.wait_for(|known| match known.check(projection, needs) {
@@ -106,6 +117,12 @@ impl Positions {
         // Whether time ran out or not, what is known now decides.
         let _ = tokio::time::timeout(limit, settled).await;
         self.0.known.borrow().check(projection, needs)
+    }
+
+    /// Joins the reads that wait, for as long as what is returned lives.
+    pub(crate) fn join_waiting(&self) -> Result<Waiting<'_>, Unreached> {
+        let place = self.0.places.try_acquire().map_err(|_| Unreached::TooManyWaiting)?;
+        Ok(Waiting { _place: place, _gauge: WaiterGauge::enter() })
     }
 
     /// Whether it is known that nothing of what is needed is set aside.
@@ -132,6 +149,11 @@ impl Positions {
         self.0.known.borrow().map.partitions(topic, epoch)
     }
 
+    /// Which life of the topic is its present one, as far as known.
+    pub(crate) fn epoch_now(&self, topic: &str) -> Option<u32> {
+        self.0.known.borrow().map.epoch_now(topic)
+    }
+
     /// How many partitions the topic has in its present life, as far as known.
     pub(crate) fn partitions_now(&self, topic: &str) -> Option<u32> {
         self.0.known.borrow().map.partitions_now(topic)
@@ -155,6 +177,12 @@ impl Known {
             }
         }
     }
+}
+
+/// A place among the reads that wait.
+pub(crate) struct Waiting<'a> {
+    _place: SemaphorePermit<'a>,
+    _gauge: WaiterGauge,
 }
 
 /// Counts a waiting read for as long as it lives.

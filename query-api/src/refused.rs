@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::lookups::LookupError;
 use crate::positions::Unreached;
-use crate::positions::map::{LogPartition, Need, Position};
+use crate::positions::map::{LogPartition, Need, Position, StreamEvent};
 
 /// When a reader may come back after a refusal that passes.
 pub(crate) const SOON: Duration = Duration::from_secs(1);
@@ -77,6 +77,12 @@ impl Refused {
                 Self::Behind(Box::new(ProjectionBehind { projection, need, position, brake }))
             }
             Unreached::NoSuchPartition(log) => no_such_partition(&log).into(),
+            Unreached::NotLogged => {
+                let detail = "what the token asks for is decided and not in the log yet; come back \
+                              later, or send `Prefer: handling=lenient` for what there is";
+                Problem::new(ProblemType::ProjectionBehind, detail).with_retry_after(SOON).into()
+            }
+            Unreached::NoSuchEvent(event) => no_such_event(&event).into(),
             Unreached::Unknown => {
                 let detail = "the database does not say how far the view has come; come back later";
                 Problem::new(ProblemType::DatabaseUnavailable, detail).with_retry_after(SOON).into()
@@ -111,6 +117,12 @@ fn no_such_partition(log: &LogPartition) -> Problem {
     let detail = format!(
         "the consistency token names partition {partition} of {topic}, epoch {epoch}, which is not here"
     );
+    Problem::new(ProblemType::InvalidConsistencyToken, detail)
+}
+
+fn no_such_event(StreamEvent { stream_id, version }: &StreamEvent) -> Problem {
+    let detail =
+        format!("the consistency token names version {version} of {stream_id}, which is not here");
     Problem::new(ProblemType::InvalidConsistencyToken, detail)
 }
 
@@ -230,6 +242,16 @@ mod tests {
                 "reason": "10 keys failed with magic",
             })
         );
+    }
+
+    #[test]
+    fn what_a_token_names_by_its_stream_is_not_logged_yet_or_not_here() {
+        let refused = |unreached| Refused::unreached("session", unreached).into_response();
+        let not_yet = refused(Unreached::NotLogged);
+        assert_eq!(not_yet.status(), 503);
+        assert_eq!(not_yet.headers()[RETRY_AFTER], "1");
+        let event = StreamEvent { stream_id: "session-1".into(), version: 7 };
+        assert_eq!(refused(Unreached::NoSuchEvent(event)).status(), 400);
     }
 
     #[tokio::test]

@@ -39,7 +39,7 @@ const PROJECTION: &str = "resource";
 const NOUN: &str = "resource";
 
 /// Headers of an answer, those of the server included: they are given room at once.
-const HEADERS: usize = 17;
+const HEADERS: usize = 19;
 
 /// Whoever may read devices.
 const READERS: &[Role] = &[Role::Device, Role::User, Role::Admin];
@@ -84,7 +84,7 @@ async fn get_resource(
     let id = device_id(id)?;
     caller.must_own_device(&id).map_err(|error| error.refuse(&caller))?;
 
-    let topic = LogTopic { projection: PROJECTION, topic: &api.resource_topic };
+    let topic = LogTopic { projection: PROJECTION, topic: &api.resource_topic, decisions: None };
     let consistency = Consistency::from_headers(&headers, &api.tokens)?;
     let mut settled = consistency.settle(&api.positions, topic, api.waits).await?;
     let found = find(&api, id.as_str(), settled.take_unsure()).await?;

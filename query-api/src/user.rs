@@ -1,9 +1,10 @@
-//! `GET /api/v1/users/{id}` and `/api/v1/users/by-username/{name}`: a user, and as much of them as the
-//! caller may see.
+//! `GET /api/v1/users/{id}`, `/api/v1/users/by-username/{name}` and `/api/v1/auth/me`: a user, and as
+//! much of them as the caller may see.
 
 mod audit;
 mod description;
 mod list;
+mod me;
 mod row;
 mod sight;
 
@@ -16,22 +17,23 @@ use axum::response::{IntoResponse as _, Response};
 use domain::user::{UserId, Username};
 use problem_details::{Problem, ProblemType};
 use read_models::cached::CachedRow;
-use read_models::user::UserBody;
+use read_models::user::{StoredUser, UserBody};
 
 use crate::Api;
 use crate::cache::{CacheStatus, Place};
 use crate::caller::Authenticated;
-use crate::consistency::{Consistency, LogTopic, OpenLetters};
+use crate::consistency::{Consistency, Decisions, LogTopic, OpenLetters, Shown};
 use crate::lookups::LookupError;
 use crate::positions::map::Need;
 use crate::refused::Refused;
 
-use row::{FoundUser, UserKey, Who};
+use row::FoundUser;
 use sight::Sight;
 
 pub(crate) use audit::UserAudits;
 pub(crate) use list::UserPages;
-pub(crate) use row::UserLookup;
+pub(crate) use me::{nobody, own_id};
+pub(crate) use row::{UserKey, UserLookup, Who};
 
 /// The projection whose view this is.
 const PROJECTION: &str = "user";
@@ -60,6 +62,7 @@ pub(crate) fn described() -> Described<Api> {
         .on(by_name, get_user_by_name)
         .on(all, list::get_users)
         .on(audit, audit::get_audit)
+        .on(description::me(), me::get_me)
         .on(one_by_alias, async |uri: Uri, state, caller, id, headers| {
             get_user(state, caller, id, headers).await.map(|found| by_alias(&uri, found))
         })
@@ -95,11 +98,20 @@ async fn get_user(
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     must_speak_for_themselves(&caller)?;
-    let id = user_id(id)?;
+    show(&api, &caller, user_id(id)?, &headers, unknown).await
+}
 
-    let consistency = Consistency::from_headers(&headers, &api.tokens)?;
-    let mut settled = consistency.settle(&api.positions, topic(&api), api.waits).await?;
-    let found = find(&api, id, settled.take_unsure()).await?;
+/// As much of a user as the caller may see, or that problem where there is none.
+async fn show(
+    api: &Api,
+    caller: &Caller,
+    id: UserId,
+    headers: &HeaderMap,
+    unknown: fn() -> Problem,
+) -> Result<Response, Refused> {
+    let consistency = Consistency::from_headers(headers, &api.tokens)?;
+    let mut settled = consistency.settle(&api.positions, topic(api), api.waits).await?;
+    let found = find(api, id, settled.take_unsure()).await?;
     let settled = settled.despite(found.letters)?;
     let Some(row) = found.row else {
         api.counters.users.not_found.increment(1);
@@ -107,7 +119,7 @@ async fn get_user(
         found.cache_status.tell(response.headers_mut());
         return Ok(settled.onto(response, None, &api.tokens));
     };
-    let mut response = api.shown_user(&row, Sight::of(&caller, id), &headers);
+    let mut response = api.shown_user(&row, Sight::of(caller, id), headers);
     found.cache_status.tell(response.headers_mut());
     let shown = api.positions.shown(&api.user_topic, &id.stream_id(), row.position);
     Ok(settled.onto(response, shown, &api.tokens))
@@ -194,12 +206,21 @@ async fn find(api: &Api, id: UserId, unsure: Vec<Need>) -> Result<Found, LookupE
     Ok(found)
 }
 
-fn topic(api: &Api) -> LogTopic<'_> {
-    LogTopic { projection: PROJECTION, topic: &api.user_topic }
+/// The view of users.
+pub(crate) fn topic(api: &Api) -> LogTopic<'_> {
+    let decisions = Some(Decisions { kind: "user", places: &api.places });
+    LogTopic { projection: PROJECTION, topic: &api.user_topic, decisions }
+}
+
+/// The newest record that is shown of the partition of a user's row and of which nothing before it is
+/// set aside.
+pub(crate) fn shown(api: &Api, user: &StoredUser) -> Option<Shown> {
+    let shown = api.positions.shown(&api.user_topic, &user.id.stream_id(), user.row.position)?;
+    api.positions.clear(PROJECTION, shown)
 }
 
 /// A token that is bound to a device is good for nothing that is of people.
-fn must_speak_for_themselves(caller: &Caller) -> Result<(), Problem> {
+pub(crate) fn must_speak_for_themselves(caller: &Caller) -> Result<(), Problem> {
     caller.must_be_unbound().map_err(|error| error.refuse(caller))
 }
 

@@ -13,7 +13,8 @@ use test_support::World;
 const QUERIES: &str = include_str!("../../docs/analysts.md");
 const DICTIONARY: &str = include_str!("../../docs/data-dictionary.md");
 
-const VIEWS: [&str; 5] = ["dead_letters", "device_history", "freshness", "resources", "users"];
+const VIEWS: [&str; 6] =
+    ["dead_letters", "device_history", "freshness", "resources", "sessions", "users"];
 
 /// Rows that may be read without an index: of small tables, and of months that have not begun.
 const A_FEW: f64 = 100.0;
@@ -137,7 +138,8 @@ async fn analysts_read_the_views_and_nothing_else() -> Result<()> {
         let refused = refusal(&mut session, &format!("SELECT {column} FROM users")).await;
         ensure!(refused.as_deref() == Some("42501"), "{column} is answered {refused:?}");
     }
-    session.execute("SELECT id, roles, active, erased, created_at FROM users").await?;
+    session.execute("SELECT id, roles, active, erased, session_epoch FROM users").await?;
+    session.execute("SELECT * FROM sessions").await?;
     for write in [
         "INSERT INTO resources (id) VALUES ('x')",
         "DELETE FROM dead_letters",

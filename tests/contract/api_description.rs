@@ -17,7 +17,8 @@ const WRITE: &str = "WRITE_API_DESCRIPTION";
 /// As much of the fuzzing as every run of the tests has time for.
 const FUZZED_SECONDS: u64 = 20;
 
-fn said() -> Value {
+/// What the processes say of themselves.
+pub(super) fn said() -> Value {
     command_api::description().merge(query_api::description()).openapi()
 }
 

@@ -68,7 +68,8 @@ fn examples(described: &Value) -> Result<Vec<Example<'_>>> {
     Ok(examples)
 }
 
-fn with_parameters(path: &str, operation: &Value) -> String {
+/// The path with the parameters' own examples.
+pub(super) fn with_parameters(path: &str, operation: &Value) -> String {
     let parameters = operation["parameters"].as_array().into_iter().flatten();
     parameters.filter(|it| it["in"] == "path").fold(path.to_owned(), |path, it| {
         let name = format!("{{{}}}", it["name"].as_str().unwrap_or_default());

@@ -8,6 +8,7 @@ use std::process::Stdio;
 use anyhow::{Context as _, Result, ensure};
 use test_support::{Client, Spine, World, eventually};
 use tokio::process::{Child, Command};
+use xtask::stack::edge_limits::EdgeLimits;
 
 const TEMPLATE: &str = include_str!("../../deploy/nginx/nginx.conf");
 
@@ -36,10 +37,20 @@ impl FrontDoor {
         command_api: SocketAddr,
         query_api: SocketAddr,
     ) -> Result<Self> {
+        Self::limited(dir, command_api, query_api, EdgeLimits::OFF).await
+    }
+
+    /// The same, with limits of what an address may ask for.
+    pub(super) async fn limited(
+        dir: &Path,
+        command_api: SocketAddr,
+        query_api: SocketAddr,
+        limits: EdgeLimits,
+    ) -> Result<Self> {
         std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
         let address = free_address()?;
         let conf = dir.join("nginx.conf");
-        let text = configuration(dir, address, command_api, query_api);
+        let text = configuration(dir, address, command_api, query_api, limits);
         std::fs::write(&conf, text).context("writing nginx.conf")?;
         let errors = File::create(dir.join(ERRORS)).context("making the log of errors")?;
         let nginx = Command::new("nginx")
@@ -95,6 +106,7 @@ fn configuration(
     address: SocketAddr,
     command_api: SocketAddr,
     query_api: SocketAddr,
+    limits: EdgeLimits,
 ) -> String {
     let server = |address| format!("server {address} max_fails=0;");
     let dir = dir.display();
@@ -111,7 +123,7 @@ fn configuration(
     // As many listening sockets as there are workers, and here there is one.
     let mut text =
         TEMPLATE.replace("{{...}}", "").replace("worker_processes auto", "worker_processes 1");
-    for (name, value) in values {
+    for (name, value) in values.into_iter().chain(limits.values()) {
         text = text.replace(&format!("{{{{{name}}}}}"), &value);
     }
     while let (Some(start), Some(end)) = (text.find("{{"), text.find("}}")) {

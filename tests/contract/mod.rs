@@ -1,8 +1,10 @@
 //! What others may rely on: bytes, headers and schemas that our code is not needed to read.
 
+mod access_matrix;
 mod analysts;
 mod api_description;
 mod browser;
+mod canary;
 mod cloud_events;
 mod examples;
 mod front_door;

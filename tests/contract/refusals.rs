@@ -1,20 +1,26 @@
 //! What the front door answers by itself: problems like everybody's, with the id of the request.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use http::{HeaderMap, HeaderName};
 use problem_details::ProblemType;
-use test_support::{Answer, Client};
+use test_support::{Answer, Client, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use xtask::stack::edge_limits::EdgeLimits;
 
 use super::api_description::must_be_protected;
 use super::front_door::{FrontDoor, free_address};
 
 /// Far above what an answer takes.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Requests that an address may have under way.
+const UNDER_WAY: usize = 20;
 
 /// A front door behind which nobody listens.
 async fn deserted(name: &str) -> Result<(FrontDoor, std::path::PathBuf)> {
@@ -87,6 +93,122 @@ async fn what_the_front_door_cannot_pass_on_is_a_problem() -> Result<()> {
 }
 
 #[tokio::test]
+async fn an_address_that_asks_for_more_than_is_let_through_is_told_so_whoever_it_says_it_is()
+-> Result<()> {
+    let dir = std::env::temp_dir().join(format!("millrace-limited-{}", std::process::id()));
+    let (nobody, limits) = (free_address()?, EdgeLimits::STRICT);
+    let front_door = FrontDoor::limited(&dir, nobody, nobody, limits).await?;
+    let client = Client::new()?;
+    let ask = async |number: u32, method: &str, path: &str| {
+        let request = client.request(method, &front_door.url(path))?;
+        // A client may write what it wants: what counts is where it comes from.
+        client.send(request.header("x-forwarded-for", format!("198.51.100.{number}"))).await
+    };
+    let began = std::time::Instant::now();
+    let (mut passed, mut refused) = (0, 0);
+    for number in 0..100 {
+        let answer = ask(number, "GET", "/api/v1/resources/a").await?;
+        match answer.status {
+            // Nobody listens behind it.
+            502 => passed += 1,
+            _ => {
+                must_be(&answer, ProblemType::QuotaExceeded)?;
+                ensure!(answer.header("retry-after") == Some("1"), "{:?}", answer.headers);
+                refused += 1;
+            }
+        }
+    }
+    // Ten at once and one more, and ten in each second.
+    let most = 11 + 10 * (began.elapsed().as_secs() + 1);
+    ensure!(refused > 0 && (11..=most).contains(&passed), "{passed} of 100 passed");
+    for (method, path) in [("POST", "/events"), ("GET", "/health"), ("GET", "/front-door/health")] {
+        for number in 0..50 {
+            let answer = ask(number, method, path).await?;
+            ensure!(answer.status != 429, "{method} {path} is answered {answer}");
+        }
+    }
+    std::fs::remove_dir_all(dir).context("removing the front door's files")
+}
+
+#[tokio::test]
+async fn whoever_tries_to_log_in_is_let_through_less_often_and_asks_for_the_rest_all_the_same()
+-> Result<()> {
+    let dir = std::env::temp_dir().join(format!("millrace-limited-auth-{}", std::process::id()));
+    let (nobody, limits) = (free_address()?, EdgeLimits::STRICT);
+    let front_door = FrontDoor::limited(&dir, nobody, nobody, limits).await?;
+    let client = Client::new()?;
+    let ask = async |method: &str, path: &str| {
+        client.send(client.request(method, &front_door.url(path))?).await
+    };
+    let began = std::time::Instant::now();
+    let (mut passed, mut refused) = (0, 0);
+    // All of them count as one, by whatever path.
+    let paths =
+        ["/login", "/token", "/users", "/api/v1/auth/login", "/api/v1/auth/forgot-password"];
+    for path in paths.into_iter().cycle().take(50) {
+        let answer = ask("POST", path).await?;
+        match answer.status {
+            502 => passed += 1,
+            _ => {
+                must_be(&answer, ProblemType::QuotaExceeded)?;
+                ensure!(answer.header("retry-after") == Some("1"), "{:?}", answer.headers);
+                refused += 1;
+            }
+        }
+    }
+    // Five at once and one more, and five in each second.
+    let most = 6 + 5 * (began.elapsed().as_secs() + 1);
+    ensure!(refused > 0 && (6..=most).contains(&passed), "{passed} of 50 passed");
+    // What one may ask for beside is as much as ever.
+    for _ in 0..10 {
+        let answer = ask("GET", "/api/v1/auth/me").await?;
+        must_be(&answer, ProblemType::NoProcess)?;
+    }
+    std::fs::remove_dir_all(dir).context("removing the front door's files")
+}
+
+#[tokio::test]
+async fn an_address_that_has_twenty_requests_under_way_has_to_wait_for_one_of_them() -> Result<()> {
+    let dir = std::env::temp_dir().join(format!("millrace-connected-{}", std::process::id()));
+    let (silent, reached) = keep_waiting().await?;
+    // Else the rate would refuse them first.
+    let limits = EdgeLimits::USUAL;
+    let front_door = FrontDoor::limited(&dir, free_address()?, silent, limits).await?;
+    let mut under_way = Vec::new();
+    for _ in 0..UNDER_WAY {
+        let mut stream = TcpStream::connect(front_door.address()).await.context("connecting")?;
+        let request = b"GET /api/v1/resources/a HTTP/1.1\r\nHost: a\r\n\r\n";
+        stream.write_all(request).await.context("sending")?;
+        under_way.push(stream);
+    }
+    eventually("all of them are under way", async || {
+        let reached = reached.load(Ordering::Relaxed);
+        ensure!(reached == UNDER_WAY, "{reached} have come through");
+        Ok(())
+    })
+    .await?;
+    let client = Client::new()?;
+    let ask = async |method: &str, path: &str| {
+        client.send(client.request(method, &front_door.url(path))?).await
+    };
+    for (method, path) in [("GET", "/api/v1/resources/a"), ("POST", "/login")] {
+        let answer = ask(method, path).await?;
+        must_be(&answer, ProblemType::QuotaExceeded)?;
+        ensure!(answer.header("retry-after") == Some("1"), "{:?}", answer.headers);
+    }
+    // Devices that report, and who looks after the processes, have nothing to do with it.
+    for (method, path) in [("POST", "/events"), ("GET", "/command-api/health")] {
+        must_be(&ask(method, path).await?, ProblemType::NoProcess)?;
+    }
+    drop(under_way);
+    eventually("it is let through again", async || {
+        must_be(&ask("POST", "/login").await?, ProblemType::NoProcess)
+    })
+    .await?;
+    std::fs::remove_dir_all(dir).context("removing the front door's files")
+}
+
+#[tokio::test]
 async fn a_process_that_hangs_up_is_a_problem_wherever_it_does() -> Result<()> {
     let dir = std::env::temp_dir().join(format!("millrace-hung-up-{}", std::process::id()));
     let (at_once, halfway) = (listen(b"").await?, listen(b"HTTP/1.1 200 OK\r\nContent-Ty").await?);
@@ -110,6 +232,22 @@ async fn listen(answer: &'static [u8]) -> Result<SocketAddr> {
         }
     });
     Ok(address)
+}
+
+/// Somebody who takes requests and answers none, and how many have come.
+async fn keep_waiting() -> Result<(SocketAddr, Arc<AtomicUsize>)> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.context("listening")?;
+    let address = listener.local_addr().context("asking for the address")?;
+    let reached = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&reached);
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            held.push(stream);
+            counted.store(held.len(), Ordering::Relaxed);
+        }
+    });
+    Ok((address, reached))
 }
 
 /// Sends these bytes and reads what is answered.

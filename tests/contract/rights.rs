@@ -170,6 +170,22 @@ async fn users_of_redis_touch_the_keys_of_their_deployment_with_the_commands_the
     let mark = format!("SET {} 1", own("mark:resource:0"));
     let said = redis(&world, "query_api", &mark).await?;
     ensure!(said.starts_with("-NOPERM"), "query_api sets marks: {said}");
+    let bucket = format!("SET {} 1", own("limit:general:0"));
+    for name in ["command_api", "query_api"] {
+        let said = redis(&world, name, &bucket).await?;
+        ensure!(said == "+OK", "{name} cannot share quotas: {said}");
+    }
+    for (name, command) in [
+        ("projector", bucket),
+        ("command_api", format!("GET {body}")),
+        ("command_api", format!("SET {body} body")),
+        ("command_api", "SET somebody-else:limit:general:0 1".to_owned()),
+        ("command_api", "KEYS *".to_owned()),
+        ("command_api", "FLUSHALL".to_owned()),
+    ] {
+        let said = redis(&world, name, &command).await?;
+        ensure!(said.starts_with("-NOPERM"), "{name}: {command} is answered {said}");
+    }
     Ok(())
 }
 
@@ -223,11 +239,48 @@ async fn roles_of_the_database_come_over_tls_and_change_what_is_theirs() -> Resu
         ensure!(is_tls, "{name} comes without TLS");
         for statement in refused.into_iter().chain(["CREATE TABLE another ()", "DROP TABLE topics"])
         {
-            let said = session.execute(statement).await.err();
-            let said = said.context("no error").with_context(|| format!("{name}: {statement}"))?;
-            let code = said.as_database_error().and_then(|error| error.code()).unwrap_or_default();
-            ensure!(code == "42501", "{name}: {statement}: {said}");
+            must_be_refused(&mut session, name, statement).await?;
         }
+    }
+    Ok(())
+}
+
+async fn must_be_refused(
+    session: &mut PgConnection,
+    name: &str,
+    statement: &'static str,
+) -> Result<()> {
+    let said = session.execute(statement).await.err();
+    let said = said.context("no error").with_context(|| format!("{name}: {statement}"))?;
+    let code = said.as_database_error().and_then(|error| error.code()).unwrap_or_default();
+    ensure!(code == "42501", "{name}: {statement}: {said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_secrets_query_api_reads_what_access_tokens_are_checked_by_and_nothing_else()
+-> Result<()> {
+    let world = World::start("identity_rights").await?;
+    let mut settings = Settings::new(world.secured_settings("query_api")?);
+    let database = DatabaseConfig::from_settings(&mut settings, world.prefix());
+    let schema = read_models::database::identity_schema(world.prefix());
+    let options = database.connect.options([("search_path", schema)]);
+    let mut session = PgConnection::connect_with(&options).await?;
+    for statement in ["SELECT * FROM revocations", "SELECT kid, public_key FROM signing_keys"] {
+        session.execute(statement).await.with_context(|| format!("query_api: {statement}"))?;
+    }
+    for statement in [
+        "SELECT sealed_private_key FROM signing_keys",
+        "SELECT signs_from FROM signing_keys",
+        "SELECT key FROM subject_keys",
+        "SELECT password_hash FROM credentials",
+        "SELECT sealed_secret FROM second_factors",
+        "SELECT key FROM login_failures",
+        "INSERT INTO revocations (session_id, expires_at) VALUES (gen_random_uuid(), now())",
+        "DELETE FROM revocations",
+        "DELETE FROM signing_keys",
+    ] {
+        must_be_refused(&mut session, "query_api", statement).await?;
     }
     Ok(())
 }

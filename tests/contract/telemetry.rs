@@ -110,6 +110,10 @@ async fn one_trace_leads_from_the_post_to_the_visible_row_and_the_read_of_it() -
     ensure!(line["trace_id"] == TRACE, "{line}");
     let line = line_of_request(&spine.command_api)?;
     ensure!(line["trace_id"] == TRACE && line["span_id"] == post.span.as_str(), "{line}");
+    // What stands twice is one thing to some readers and another to others.
+    let log = spine.command_api.log()?;
+    let twice = log.lines().find(|line| line.matches("\"trace_id\":").count() > 1);
+    ensure!(twice.is_none(), "a trace is told twice: {twice:?}");
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 
 mod burst;
 mod checker;
-mod connection;
+pub(super) mod connection;
 mod deployment;
 mod dice;
 mod load;

@@ -6,6 +6,15 @@ use test_support::{Launch, World};
 /// `EX_CONFIG` of sysexits.
 const WRONG_SETTINGS: i32 = 78;
 
+/// The same process in production, with the secrets that it needs there.
+fn in_production(launch: &Launch) -> Launch {
+    launch
+        .clone()
+        .setting("MILLRACE_PROFILE", "production")
+        .setting("MILLRACE_TOKEN_SECRET", "0123456789abcdef0123456789abcdef")
+        .setting("MILLRACE_SESSION_SECRET", "fedcba9876543210fedcba9876543210")
+}
+
 /// What is wrong, in which process, and what the refusal must name.
 fn broken(world: &World) -> Result<Vec<(&'static str, Launch, &'static [&'static str])>> {
     let (command_api, query_api, projector) =
@@ -39,17 +48,28 @@ fn broken(world: &World) -> Result<Vec<(&'static str, Launch, &'static [&'static
         ),
         (
             "the dev secret in production",
-            command_api
-                .clone()
-                .setting("MILLRACE_PROFILE", "production")
-                .setting("MILLRACE_TOKEN_SECRET", "0123456789abcdef0123456789abcdef")
-                .setting("JWT_SECRET", "local-dev-secret"),
-            &["JWT_SECRET"],
+            in_production(&command_api).setting("JWT_SECRET", "local-dev-secret"),
+            &["JWT_SECRET must be absent", "MILLRACE_JWKS_URL"],
+        ),
+        (
+            "any other secret of access tokens in production",
+            in_production(&query_api).setting("SECRET_KEY", "0123456789abcdef0123456789abcdef"),
+            &["SECRET_KEY must be absent", "MILLRACE_JWKS_URL"],
         ),
         (
             "production without secrets",
+            command_api.clone().setting("MILLRACE_PROFILE", "production"),
+            &["MILLRACE_TOKEN_SECRET", "MILLRACE_SESSION_SECRET"],
+        ),
+        (
+            "reads in production without a secret",
             query_api.clone().setting("MILLRACE_PROFILE", "production"),
-            &["MILLRACE_TOKEN_SECRET", "JWT_SECRET"],
+            &["MILLRACE_TOKEN_SECRET"],
+        ),
+        (
+            "logins in production by the secret that all processes have",
+            in_production(&command_api).without("MILLRACE_SESSION_SECRET"),
+            &["MILLRACE_SESSION_SECRET is required"],
         ),
         (
             "two names of one setting that differ",
@@ -112,7 +132,9 @@ async fn each_kind_of_wrong_configuration_is_refused_by_name() -> Result<()> {
 #[tokio::test]
 async fn a_right_configuration_is_told_without_its_secrets() -> Result<()> {
     let world = World::start("right_configuration").await?;
-    for launch in [world.command_api()?, world.query_api()?, world.projector()?] {
+    let (command_api, query_api) = (world.command_api()?, world.query_api()?);
+    let production = [in_production(&command_api), in_production(&query_api)];
+    for launch in production.into_iter().chain([command_api, query_api, world.projector()?]) {
         let output = launch.run(&["--check-config"]).await?;
         let said = String::from_utf8_lossy(&output.stdout);
         ensure!(output.status.success() && said.starts_with("configuration ok"), "{said}");

@@ -1,7 +1,7 @@
 //! What readers see of users, whose events are logged by hand.
 
 mod erased;
-mod stage;
+pub(crate) mod stage;
 
 use std::process::Command;
 

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
+use uuid::Uuid;
 
 /// The secret that the `dev` profile takes for HS256.
 pub const SECRET: &str = "local-dev-secret";
@@ -29,6 +30,15 @@ pub fn mint_admin() -> Result<String> {
     Claims { sub: "local-admin".to_owned(), roles, ..Claims::tester(LIFETIME) }.sign(SECRET)
 }
 
+/// A token as those that are given out: of a user's session, so that it is looked for among what was revoked.
+///
+/// # Errors
+/// The claims cannot be encoded.
+pub fn mint_of_session() -> Result<String> {
+    let (sub, sid) = (Uuid::now_v7().to_string(), Some(Uuid::now_v7().to_string()));
+    Claims { sub, sid, user_version: Some(1), ..Claims::tester(LIFETIME) }.sign(SECRET)
+}
+
 /// What a token says.
 #[derive(Debug, Clone, Serialize)]
 pub struct Claims {
@@ -39,6 +49,12 @@ pub struct Claims {
     /// The only device they may write and read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device_id: Option<String>,
+    /// The session that it was given to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sid: Option<String>,
+    /// The version of the user's stream when it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_version: Option<u64>,
     /// Seconds since the epoch at which it ends.
     pub exp: u64,
 }
@@ -51,6 +67,8 @@ impl Claims {
             sub: "device-tester".to_owned(),
             roles: vec!["device".to_owned(), "user".to_owned()],
             device_id: None,
+            sid: None,
+            user_version: None,
             exp: (since_epoch + lifetime).as_secs(),
         }
     }

@@ -17,6 +17,7 @@ use self::rights::Givers;
 use self::scale::Scale;
 use crate::deploy::Target;
 
+pub mod edge_limits;
 pub mod local_dir;
 pub mod parts;
 pub mod pki;

@@ -1,5 +1,6 @@
 //! `make test`: the gates, then every test on a stack of its own, which always ends.
 
+use std::num::NonZero;
 use std::path::Path;
 use std::time::Duration;
 
@@ -47,6 +48,9 @@ const SOME_SECURED: [&str; 6] = [
     "journeys::lists::export",
 ];
 const ALL_SECURED: [&str; 1] = ["journeys::"];
+
+/// How many tests of a program run at once.
+const TEST_THREADS: &str = "RUST_TEST_THREADS";
 
 /// How long an interrupted program and what it started may take to end: longer than our processes
 /// take to drain.
@@ -98,11 +102,21 @@ pub fn run(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// Runs one test more at once than there are cores, unless the environment says otherwise: most of the time a test
+/// waits for processes that it has started.
+fn at_once(program: Program) -> Program {
+    if std::env::var_os(TEST_THREADS).is_some() {
+        return program;
+    }
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    program.setting(TEST_THREADS, (cores + 1).to_string())
+}
+
 /// What a run consists of.
 fn programs(checkout: &Path, arguments: &[String]) -> Result<Vec<Program>> {
-    let secured = || Program::new("cargo", &SYSTEM_TESTS).setting(SECURED, "1".to_owned());
+    let secured = || at_once(Program::new("cargo", &SYSTEM_TESTS)).setting(SECURED, "1".to_owned());
     let is_secured = std::env::var(SECURED).is_ok_and(|value| value == "1");
-    let all = Program::new("cargo", &["test", "--locked", "--workspace"]);
+    let all = at_once(Program::new("cargo", &["test", "--locked", "--workspace"]));
     Ok(match (is_secured, arguments) {
         (true, []) => vec![secured().with(&ALL_SECURED.map(str::to_owned))],
         (true, arguments) => vec![secured().with(arguments)],

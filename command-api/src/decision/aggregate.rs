@@ -9,6 +9,7 @@ use domain::decision::{ClaimChange, Decided};
 use event_schema::decode::KnownId;
 use event_schema::personal::SubjectKey;
 use event_schema::schema::{Family, Schema};
+use event_store::beside::Revoked;
 use problem_details::Problem;
 use uuid::Uuid;
 
@@ -72,6 +73,24 @@ pub trait Aggregate: Sized + Send + Sync + 'static {
 
     /// Names of what an event changes, for the audit.
     fn what_changed(event: &Self::Sealed) -> Vec<&'static str>;
+
+    /// Which access tokens are taken no more because of an event, which is of this version in the stream
+    /// of `id`.
+    fn revokes(event: &Self::Sealed, id: Uuid, version: u64) -> Option<Revoked>;
+
+    /// Tells of an event that is stored, for the audit: of the thing of `id`, by `actor`; `state` is what the
+    /// whole decision has left.
+    fn happened(_: &Self::Sealed, _id: Uuid, _state: &Self::State, _actor: &str) {}
+
+    /// Whether the person has another password by it, which it does not tell.
+    fn changes_password(_: &Self::Sealed) -> bool {
+        false
+    }
+
+    /// Whether the person has another second factor by it, or none any more: it does not tell which.
+    fn changes_second_factor(_: &Self::Sealed) -> bool {
+        false
+    }
 
     /// Whether the person is erased by it.
     fn erases(event: &Self::Sealed) -> bool;

@@ -40,7 +40,7 @@ pub(super) fn closed_problem(closed: Closed) -> Problem {
 }
 
 /// The store did not do its part.
-pub(super) fn store_problem(error: StoreError) -> Problem {
+pub(crate) fn store_problem(error: StoreError) -> Problem {
     let source = &error as &(dyn std::error::Error + 'static);
     match &error {
         StoreError::Unavailable(_) => {
@@ -71,6 +71,6 @@ pub(super) fn busy() -> Problem {
     Problem::new(ProblemType::TooManyRequests, detail).with_retry_after(SOON)
 }
 
-pub(super) fn defect() -> Problem {
+pub(crate) fn defect() -> Problem {
     Problem::new(ProblemType::InternalError, "the decision could not be written")
 }

@@ -9,6 +9,9 @@ use super::status;
 /// What bodies are.
 pub(crate) const JSON: &str = "application/json";
 
+/// A token that is none.
+pub(crate) const NO_TOKEN: &str = "bm9uZQ";
+
 /// An id that nobody has.
 pub(crate) const NOBODY: &str = "00000000-0000-7000-8000-000000000000";
 
@@ -17,7 +20,7 @@ pub(crate) const DECIDES: &str = "Answered once the log has what follows; where 
 `Prefer: respond-async`, with `202` and the decision's address, and what follows is in the log later.";
 
 /// What a decision may come to, beside what any request may.
-const OF_DECISIONS: [ProblemType; 14] = [
+const OF_DECISIONS: [ProblemType; 13] = [
     ProblemType::MalformedJson,
     ProblemType::InvalidHeader,
     ProblemType::NotFound,
@@ -26,7 +29,6 @@ const OF_DECISIONS: [ProblemType; 14] = [
     ProblemType::UnsupportedMediaType,
     ProblemType::StateConflict,
     ProblemType::Erased,
-    ProblemType::IdempotencyKeyReused,
     ProblemType::TooManyRequests,
     ProblemType::UnknownOutcome,
     ProblemType::DatabaseUnavailable,
@@ -36,17 +38,16 @@ const OF_DECISIONS: [ProblemType; 14] = [
 
 /// What every command takes and may come to.
 pub(crate) fn decides(operation: Operation, tag: &'static str) -> Operation {
-    operation
-        .tag(tag)
-        .parameters([
-            header(
-                "Idempotency-Key",
-                "Your own name for the request, so that it may be sent again.",
-            ),
-            header("Prefer", "`respond-async`, or how many seconds to wait for the log: `wait=2`."),
-        ])
-        .answer(pending())
-        .problems(&OF_DECISIONS)
+    let about = "Your own name for the request, so that it may be sent again.";
+    let named = operation.parameters([header("Idempotency-Key", about)]);
+    decides_unnamed(named, tag).problems(&[ProblemType::IdempotencyKeyReused])
+}
+
+/// The same of a command whose requests keep no answer: sent again, each is another one.
+pub(crate) fn decides_unnamed(operation: Operation, tag: &'static str) -> Operation {
+    let about = "`respond-async`, or how many seconds to wait for the log: `wait=2`.";
+    let operation = operation.tag(tag).parameters([header("Prefer", about)]);
+    operation.answer(pending()).problems(&OF_DECISIONS)
 }
 
 /// What a command takes beside that decides upon a version which its caller may name.

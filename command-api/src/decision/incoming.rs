@@ -13,7 +13,6 @@ use lifecycle::http::RequestContext;
 use problem_details::{BodyLimits, MediaType, Problem, ProblemType, read_body};
 
 use super::description::JSON;
-use super::now;
 use super::request::{Asked, Received};
 
 /// A request, read to its end.
@@ -81,8 +80,7 @@ impl Incoming {
 /// # Errors
 /// There is none that holds.
 pub(crate) fn caller(verifier: &Verifier, headers: &HeaderMap) -> Result<Arc<Caller>, Problem> {
-    let seconds = now().micros() / 1_000_000;
-    verifier.verify(headers, seconds).map_err(Unauthenticated::refuse)
+    verifier.verify(headers, access::now()).map_err(Unauthenticated::refuse)
 }
 
 fn must_be_json(headers: &HeaderMap) -> Result<(), Problem> {

@@ -1,7 +1,7 @@
 //! A stream as a command finds it.
 
 use event_schema::personal::SubjectKey;
-use event_store::{EventStore, Found, StoredStream};
+use event_store::{EventStore, Found, State, StoredStream};
 use problem_details::{Problem, ProblemType};
 use uuid::Uuid;
 
@@ -50,7 +50,11 @@ impl<A: Aggregate> Loaded<A> {
         };
         let stored = match of_revision::<A>(&stream) {
             Some(stored) => stored,
-            None => refold::<A, S>(deciding, &stream_id, stream.version).await?,
+            None => {
+                let folded = refold::<A, S>(deciding, &stream_id, stream.version).await?;
+                keep::<A, S>(deciding, &stream_id, stream.version, &folded).await;
+                folded
+            }
         };
         let key = stream.subject_key.map(SubjectKey::from_bytes);
         let (state, is_unreadable) = match A::open(stored.clone(), key.as_ref()) {
@@ -120,7 +124,7 @@ async fn refold<A: Aggregate, S: EventStore>(
     let known = deciding.known.get().ok_or_else(closed::not_ready)?;
     let ids: Vec<_> = known.of_family(A::FAMILY).known_ids().collect();
     let history = deciding.store.history(stream_id).await.map_err(closed::store_problem)?;
-    tracing::info!(stream.id = stream_id, stream.version = version, "state folded anew");
+    tracing::debug!(stream.id = stream_id, stream.version = version, "state folded anew");
     // Events that came since the version was read are not part of it.
     let events = history.iter().take_while(|event| event.version <= version);
     events
@@ -128,6 +132,22 @@ async fn refold<A: Aggregate, S: EventStore>(
         .try_fold(None, |state, event| Some(A::evolve(state, event?)))
         .flatten()
         .ok_or_else(unreadable)
+}
+
+/// Keeps a state that was folded anew, so that nobody folds it again, and no stranger tells by the time whose state is
+/// of another revision: who only logs in decides nothing by which it would be written. Where it is not kept, the next
+/// one does it.
+async fn keep<A: Aggregate, S: EventStore>(
+    deciding: &Deciding<S>,
+    stream_id: &str,
+    version: u64,
+    folded: &A::Stored,
+) {
+    let state = State { json: A::write_state(folded), revision: A::REVISION };
+    if let Err(error) = deciding.store.replace_state(stream_id, version, &state).await {
+        let error = &error as &(dyn std::error::Error + 'static);
+        tracing::warn!(error, stream.id = stream_id, "a state that was folded anew is not kept");
+    }
 }
 
 pub(super) fn unreadable() -> Problem {

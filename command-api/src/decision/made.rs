@@ -3,7 +3,9 @@
 use domain::Timestamp;
 use domain::decision::{ClaimChange, ClaimKind, Decided};
 use event_schema::personal::SubjectKey;
+use event_store::beside::Revoked;
 use event_store::claim::Claim;
+use event_store::second_factor::SecondFactor;
 use event_store::{Append, Event, EventStore, State, beside};
 use problem_details::Problem;
 use uuid::Uuid;
@@ -20,8 +22,14 @@ use crate::deployment::DeployedFamily;
 pub enum Beside {
     /// The person's password hash, as a PHC string.
     PasswordHash(String),
+    /// The person's second factor.
+    SecondFactor(SecondFactor),
+    /// The person has no second factor any more.
+    NoSecondFactor,
     /// A mail to the person.
     Mail(&'static str),
+    /// Mails of a kind that wait for the person are not needed any more.
+    MailsNotNeeded(&'static str),
     /// The person is erased.
     Erasure,
 }
@@ -30,7 +38,10 @@ impl std::fmt::Debug for Beside {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::PasswordHash(_) => f.write_str("PasswordHash([redacted])"),
+            Self::SecondFactor(factor) => write!(f, "{factor:?}"),
+            Self::NoSecondFactor => f.write_str("NoSecondFactor"),
             Self::Mail(kind) => f.debug_tuple("Mail").field(kind).finish(),
+            Self::MailsNotNeeded(kind) => f.debug_tuple("MailsNotNeeded").field(kind).finish(),
             Self::Erasure => f.write_str("Erasure"),
         }
     }
@@ -41,13 +52,18 @@ pub(super) struct Made<A: Aggregate> {
     pub(super) append: Append,
     pub(super) settled: Settled,
     pub(super) answer: Answer,
-    aggregate: std::marker::PhantomData<A>,
+    /// The events, as they are stored.
+    pub(super) happened: Vec<A::Sealed>,
+    /// The state after them.
+    pub(super) state: A::State,
 }
 
 /// The events so far, and the state after them.
 struct Making<A: Aggregate> {
     events: Vec<Event>,
+    happened: Vec<A::Sealed>,
     claims: Vec<Claim>,
+    revoked: Vec<Revoked>,
     previous_id: Option<Uuid>,
     stored: Option<A::Stored>,
     state: Option<A::State>,
@@ -75,7 +91,9 @@ impl<A: Aggregate> Made<A> {
         let key = key.or_else(|| (A::IS_PERSONAL && is_new).then(SubjectKey::generate));
         let making = Making::<A> {
             events: Vec::new(),
+            happened: Vec::new(),
             claims: Vec::new(),
+            revoked: Vec::new(),
             previous_id: last_event_id,
             stored,
             state,
@@ -89,8 +107,8 @@ impl<A: Aggregate> Made<A> {
                 making.with(&place, version + 1 + n as u64, event, key.as_ref())
             })
             .ok_or_else(closed::defect)?;
-        let Making { events, claims, stored, state, .. } = making;
-        let (Some(last), Some(stored), Some(state)) = (events.last(), &stored, &state) else {
+        let Making { events, happened, claims, revoked, stored, state, .. } = making;
+        let (Some(last), Some(stored), Some(state)) = (events.last(), &stored, state) else {
             return Err(closed::defect());
         };
         let settled = Settled {
@@ -99,22 +117,24 @@ impl<A: Aggregate> Made<A> {
             event_id: last.event_id,
             place: None,
         };
-        let answer = answer(state, last.version);
+        let answer = answer(&state, last.version);
         let subject = subject::<A>(id);
         let request = asked
             .named
             .as_ref()
             .map(|named| repeat::request(named, &answer, subject.as_deref().zip(key.as_ref())));
+        let new_key = key.filter(|_| is_new);
+        let belonging = besides(beside, subject, &stream_id, new_key.as_ref());
         let append = Append {
             expected_version: version,
             state: State { json: A::write_state(stored), revision: A::REVISION },
-            beside: besides(beside, subject, &stream_id, key.filter(|_| is_new).as_ref()),
+            beside: belonging.into_iter().chain(revocations(deciding, revoked)).collect(),
             stream_id,
             events,
             claims,
             request,
         };
-        Ok(Self { append, settled, answer, aggregate: std::marker::PhantomData })
+        Ok(Self { append, settled, answer, happened, state })
     }
 }
 
@@ -143,8 +163,10 @@ impl<A: Aggregate> Making<A> {
         }
         self.state = A::evolve_open(self.state.take(), event.clone());
         let sealed = A::seal(event, event_id, key)?;
+        self.revoked.extend(A::revokes(&sealed, place.id, version));
         let changed = A::what_changed(&sealed).into_iter().map(str::to_owned).collect();
         self.stored = A::evolve(self.stored.take(), sealed.clone());
+        self.happened.push(sealed.clone());
         let schema = A::schema(&sealed);
         let decided = Decided {
             event_id,
@@ -213,6 +235,14 @@ pub(crate) fn claim(
     }
 }
 
+fn revocations<S>(
+    deciding: &Deciding<S>,
+    revoked: Vec<Revoked>,
+) -> impl Iterator<Item = beside::Beside> {
+    let holds_for = deciding.revocations_hold;
+    revoked.into_iter().map(move |what| beside::Beside::Revocation { what, holds_for })
+}
+
 fn besides(
     asked: &[Beside],
     subject: Option<String>,
@@ -226,7 +256,12 @@ fn besides(
         Beside::PasswordHash(hash) => {
             beside::Beside::PasswordHash { subject: subject.clone(), hash: hash.clone() }
         }
+        Beside::SecondFactor(factor) => {
+            beside::Beside::SecondFactor { subject: subject.clone(), factor: factor.clone() }
+        }
+        Beside::NoSecondFactor => beside::Beside::NoSecondFactor { subject: subject.clone() },
         Beside::Mail(kind) => beside::Beside::Mail { id: Uuid::now_v7(), kind },
+        Beside::MailsNotNeeded(kind) => beside::Beside::MailsNotNeeded { kind },
         Beside::Erasure => {
             beside::Beside::Erasure { subject: subject.clone(), stream_id: stream_id.to_owned() }
         }

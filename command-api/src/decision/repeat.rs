@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::aggregate::Aggregate;
 use super::answer::{Answer, Settled};
 use super::request::{Asked, Named};
-use super::{Commands, closed};
+use super::{Commands, Outcome, closed};
 
 /// What answers are sealed as.
 const FIELD: &str = "answer";
@@ -64,12 +64,12 @@ impl<S: EventStore> Commands<S> {
         }
     }
 
-    /// The same of a request that is known to be answered.
+    /// What becomes of a request that is known to be answered.
     pub(super) async fn repeated_now<A: Aggregate>(
         &self,
         asked: &Asked<'_>,
-    ) -> Result<Response, Problem> {
-        self.repeated::<A>(asked).await?.ok_or_else(closed::busy)
+    ) -> Result<Outcome<A>, Problem> {
+        self.repeated::<A>(asked).await?.map(Outcome::repeated).ok_or_else(closed::busy)
     }
 
     async fn repeat<A: Aggregate>(

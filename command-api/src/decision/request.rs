@@ -6,6 +6,7 @@ use http::{HeaderMap, Method};
 use lifecycle::http::RequestContext;
 use problem_details::Problem;
 
+use super::content;
 use crate::expected_version::ExpectedVersion;
 use crate::idempotency_key::IdempotencyKey;
 use crate::prefer::Prefer;
@@ -19,7 +20,7 @@ pub(crate) struct Named {
     pub(crate) key: RequestKey,
     /// Method and path.
     pub(crate) route: String,
-    /// Of the body, and of the query where there is one.
+    /// Of the body without its secrets, and of the query where there is one.
     pub(crate) body_hash: Digest,
 }
 
@@ -36,6 +37,8 @@ pub struct Asked<'a> {
     pub(crate) prefer: Prefer,
     /// The request's name, if it has one.
     pub(crate) named: Option<Named>,
+    /// Whether the answer waits for no log.
+    pub(crate) is_at_once: bool,
 }
 
 /// A request as its handler gets it.
@@ -62,7 +65,22 @@ impl<'a> Asked<'a> {
             expected: ExpectedVersion::Any,
             prefer: Prefer::default(),
             named: None,
+            is_at_once: false,
         }
+    }
+
+    /// Answered as soon as it is decided, with the answer's own status, whatever is preferred: what follows
+    /// is in the log later, and the answer's token names the event by its stream and version.
+    #[must_use]
+    pub fn at_once(self) -> Self {
+        Self { is_at_once: true, ..self }
+    }
+
+    /// Without the name that its client gave it, so that its answer is not kept: for answers that hold a
+    /// secret, and for requests that differ in more than what is compared. Sent again, it is another request.
+    #[must_use]
+    pub fn without_name(self) -> Self {
+        Self { named: None, ..self }
     }
 
     /// Reads `If-Match`, `Prefer` and `Idempotency-Key`. A request whose name was used by the same caller
@@ -81,7 +99,7 @@ impl<'a> Asked<'a> {
         let named = key.map(|key| Named {
             key: RequestKey { principal: actor.to_owned(), key: key.as_str().to_owned() },
             route: format!("{method} {path}"),
-            body_hash: content_hash(claim_key, query, body),
+            body_hash: content::hash(claim_key, query, headers, body),
         });
         Ok(Self {
             context,
@@ -89,17 +107,8 @@ impl<'a> Asked<'a> {
             expected: ExpectedVersion::from_headers(headers)?,
             prefer: Prefer::from_headers(headers),
             named,
+            is_at_once: false,
         })
-    }
-}
-
-/// A hash of what a request says beside its path. A query may hold what a route must not: it is kept as a
-/// hash only.
-fn content_hash(key: &ClaimKey, query: Option<&str>, body: &[u8]) -> Digest {
-    let body = key.body_hash(body);
-    match query {
-        None => body,
-        Some(query) => key.body_hash(&[key.body_hash(query.as_bytes()), body].concat()),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::response::Response;
+use consistency_token::Token;
 use event_schema::personal::SubjectKey;
 use event_store::{AppendError, EventStore, LogPlace};
 use http::StatusCode;
@@ -13,17 +14,23 @@ use super::aggregate::{Aggregate, subject};
 use super::answer::{Answer, Settled};
 use super::loaded::Loaded;
 use super::request::Asked;
-use super::{Commands, closed, repeat};
+use super::{Commands, Outcome, closed, repeat};
 use crate::occurrence;
 
 impl<S: EventStore> Commands<S> {
-    /// Answers once the log has the event, or says where to ask for it.
+    /// Answers once the log has the event, or says where to ask for it. Whoever is to be answered at once
+    /// is, with a token of what the log is yet to hold.
     pub(super) async fn answer<A: Aggregate>(
         &self,
         settled: Settled,
         answer: Answer,
         asked: &Asked<'_>,
     ) -> Response {
+        if asked.is_at_once {
+            occurrence::decided("at_once");
+            let token = Token::of_stream(&settled.stream_id, settled.version);
+            return answer.respond(token.encode(&self.0.token_key));
+        }
         let place = self.published(&settled, asked).await;
         match place.and_then(|place| self.token::<A>(place)) {
             Some(token) => {
@@ -74,12 +81,16 @@ impl<S: EventStore> Commands<S> {
             let sealing = subject.as_deref().zip(loaded.key.as_ref());
             match self.0.store.answer(repeat::request(named, &answer, sealing)).await {
                 Ok(()) => {}
-                Err(AppendError::Answered) => return self.repeated_now::<A>(asked).await,
+                Err(AppendError::Answered) => {
+                    return Ok(self.repeated_now::<A>(asked).await?.response);
+                }
                 Err(error) => return Err(closed::problem(error)),
             }
         }
-        let event = self.0.store.event_at(&settled.stream_id, settled.version).await;
-        settled.place = event.map_err(closed::store_problem)?.and_then(|event| event.place);
+        if !asked.is_at_once {
+            let event = self.0.store.event_at(&settled.stream_id, settled.version).await;
+            settled.place = event.map_err(closed::store_problem)?.and_then(|event| event.place);
+        }
         Ok(self.answer::<A>(settled, answer, asked).await)
     }
 
@@ -91,17 +102,17 @@ impl<S: EventStore> Commands<S> {
         problem: Problem,
         asked: &Asked<'_>,
         person: Option<(String, SubjectKey)>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Outcome<A>, Problem> {
         let Some(named) = &asked.named else { return Err(problem) };
         if matches!(problem.kind(), ProblemType::VersionMismatch | ProblemType::Erased) {
-            return self.repeated::<A>(asked).await?.ok_or(problem);
+            return self.repeated::<A>(asked).await?.map(Outcome::repeated).ok_or(problem);
         }
         let answer = Answer::of_problem(&problem);
         let person = person.as_ref().map(|(subject, key)| (subject.as_str(), key));
         match self.0.store.answer(repeat::request(named, &answer, person)).await {
             Ok(()) => Err(problem),
             // Another one of the name had an effect first, which may be why this one was refused.
-            Err(AppendError::Answered) => self.repeated_now::<A>(asked).await,
+            Err(AppendError::Answered) => self.repeated_now(asked).await,
             Err(error) => Err(closed::problem(error)),
         }
     }

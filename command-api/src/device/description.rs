@@ -45,6 +45,7 @@ const PROBLEMS: [ProblemType; 8] = [
 pub(super) fn operation() -> Operation {
     let headers = [Header::ConsistencyToken];
     let operation = Operation::new(Verb::Post, PATH, "reportDeviceEvents", "Report what happened")
+        .reporting()
         .description(ABOUT)
         .tag("Device events")
         .with_access()

@@ -11,6 +11,9 @@ use crate::percent_encoding;
 /// Where a verification token is taken.
 const VERIFY_EMAIL: &str = "/api/v1/auth/verify-email";
 
+/// Where the token of somebody is taken who has forgotten their password.
+const RESET_PASSWORD: &str = "/api/v1/auth/reset-password";
+
 /// Asks whether the address is the person's own: whoever confirms it where the link leads has read the mail.
 pub fn verify_email(
     id: Uuid,
@@ -19,8 +22,7 @@ pub fn verify_email(
     token: &str,
     holds_for: Duration,
 ) -> Mail {
-    let token = percent_encoding::encoded(token);
-    let link = public_url.at(&format!("{VERIFY_EMAIL}?token={token}"));
+    let link = link(public_url, VERIFY_EMAIL, token);
     let time = in_words(holds_for);
     let text = format!(
         "Somebody uses this e-mail address for an account at {public_url}.\n\n\
@@ -31,6 +33,79 @@ pub fn verify_email(
          again.\n"
     );
     Mail { id, to, subject: "Confirm your e-mail address".to_owned(), text }
+}
+
+/// Lets somebody have another password who has forgotten theirs.
+pub fn reset_password(
+    id: Uuid,
+    to: String,
+    public_url: &PublicUrl,
+    token: &str,
+    holds_for: Duration,
+) -> Mail {
+    let link = link(public_url, RESET_PASSWORD, token);
+    let time = in_words(holds_for);
+    let text = format!(
+        "Somebody says that they have forgotten the password of your account at {public_url}.\n\n\
+         If that was you, follow this link within {time} and choose a new password there. You will \
+         be logged out everywhere:\n\n\
+         {link}\n\n\
+         If it was not you, there is nothing to do: your password is what it was, and nobody was \
+         told whether there is an account of yours.\n"
+    );
+    Mail { id, to, subject: "Choose a new password".to_owned(), text }
+}
+
+/// Tells somebody that the password of their account was changed.
+pub fn password_changed(id: Uuid, to: String, public_url: &PublicUrl) -> Mail {
+    let text = format!(
+        "The password of your account at {public_url} was changed, and whoever was logged in was \
+         logged out.\n\n\
+         If that was you, there is nothing to do.\n\n\
+         If it was not you, say there that you have forgotten your password, choose a new one by \
+         the mail that you get, and tell whoever runs it.\n"
+    );
+    Mail { id, to, subject: "Your password was changed".to_owned(), text }
+}
+
+/// Tells somebody, at the address from before, that their account has another one.
+pub fn email_changed(id: Uuid, to: String, public_url: &PublicUrl) -> Mail {
+    let text = format!(
+        "Your account at {public_url} has another e-mail address from now on. Mails about it do \
+         not come here any more.\n\n\
+         If that was you, there is nothing to do.\n\n\
+         If it was not you, tell whoever runs it at once: somebody knows your password, or has \
+         been let into your account.\n"
+    );
+    Mail { id, to, subject: "Your e-mail address was changed".to_owned(), text }
+}
+
+/// Tells somebody that their account has a second factor from now on.
+pub fn second_factor_enrolled(id: Uuid, to: String, public_url: &PublicUrl) -> Mail {
+    let text = format!(
+        "Your account at {public_url} has a second factor from now on: nobody logs in without a \
+         code of it, and whoever was logged in was logged out.\n\n\
+         If that was you, there is nothing to do.\n\n\
+         If it was not you, tell whoever runs it at once: somebody knows your password, and has \
+         the codes that are asked for from now on.\n"
+    );
+    Mail { id, to, subject: "Your account has a second factor".to_owned(), text }
+}
+
+/// Tells somebody that their account has no second factor any more.
+pub fn second_factor_removed(id: Uuid, to: String, public_url: &PublicUrl) -> Mail {
+    let text = format!(
+        "The second factor of your account at {public_url} was removed: its codes are not asked \
+         for any more.\n\n\
+         If that was you, or you asked whoever runs it to, there is nothing to do.\n\n\
+         If it was not you, say there that you have forgotten your password, choose a new one by \
+         the mail that you get, and tell whoever runs it.\n"
+    );
+    Mail { id, to, subject: "Your second factor was removed".to_owned(), text }
+}
+
+fn link(public_url: &PublicUrl, path: &str, token: &str) -> String {
+    public_url.at(&format!("{path}?token={}", percent_encoding::encoded(token)))
 }
 
 /// A time in the largest unit that divides it.
@@ -63,12 +138,46 @@ mod tests {
     }
 
     #[test]
+    fn whoever_has_forgotten_a_password_is_told_where_and_until_when_to_choose_another_one() {
+        let url = PublicUrl::parse("https://app.example.com").unwrap();
+        let to = "ann@example.com".to_owned();
+        let mail = reset_password(Uuid::nil(), to, &url, "aZ0-_", Duration::from_secs(900));
+        assert_eq!(
+            (mail.to.as_str(), mail.subject.as_str()),
+            ("ann@example.com", "Choose a new password")
+        );
+        let link = "https://app.example.com/api/v1/auth/reset-password?token=aZ0-_";
+        assert_eq!(mail.text.lines().filter(|line| *line == link).count(), 1, "{}", mail.text);
+        assert!(mail.text.contains(" within 15 minutes "), "{}", mail.text);
+    }
+
+    #[test]
+    fn whoever_is_told_what_was_done_to_their_account_is_told_what_to_do_if_it_was_not_them() {
+        let url = PublicUrl::parse("https://app.example.com").unwrap();
+        let to = || "ann@example.com".to_owned();
+        for (mail, subject) in [
+            (password_changed(Uuid::nil(), to(), &url), "Your password was changed"),
+            (email_changed(Uuid::nil(), to(), &url), "Your e-mail address was changed"),
+            (second_factor_enrolled(Uuid::nil(), to(), &url), "Your account has a second factor"),
+            (second_factor_removed(Uuid::nil(), to(), &url), "Your second factor was removed"),
+        ] {
+            assert_eq!((mail.to.as_str(), mail.subject.as_str()), ("ann@example.com", subject));
+            for told in ["your account at https://app.example.com ", "If it was not you, "] {
+                assert!(mail.text.to_lowercase().contains(&told.to_lowercase()), "{}", mail.text);
+            }
+            assert!(!mail.text.contains("token="), "nothing is done by it: {}", mail.text);
+        }
+    }
+
+    #[test]
     fn a_token_cannot_add_to_the_link_or_the_text() {
         let url = PublicUrl::parse("http://127.0.0.1:8000").unwrap();
         let token = "a&b=c#d\r\nhttp://evil.example";
-        let mail = verify_email(Uuid::nil(), String::new(), &url, token, Duration::ZERO);
-        let link = "verify-email?token=a%26b%3Dc%23d%0D%0Ahttp%3A%2F%2Fevil.example\n";
-        assert!(mail.text.contains(link), "{}", mail.text);
+        let encoded = "a%26b%3Dc%23d%0D%0Ahttp%3A%2F%2Fevil.example\n";
+        for mail in [verify_email, reset_password] {
+            let mail = mail(Uuid::nil(), String::new(), &url, token, Duration::ZERO);
+            assert!(mail.text.contains(&format!("?token={encoded}")), "{}", mail.text);
+        }
     }
 
     #[test]

@@ -1,10 +1,16 @@
 //! Work for threads of its own, so much of it at once and so much waiting.
 
 use std::sync::Arc;
+use std::thread;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
-/// A bound on work that keeps a core busy. Clones are the same.
+/// How nice such a thread is to all others, as `nice(1)` counts it. It keeps a core busy for tens of milliseconds
+/// at a time: whoever guesses passwords is not to slow those down who read and decide.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
+
+/// A bound on work that keeps a core busy, and gives way to all other work. Clones are the same.
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
     /// For what runs or waits.
@@ -18,7 +24,7 @@ pub(super) struct Pool {
 pub(super) enum PoolError {
     /// All places are taken.
     Full,
-    /// It panicked, or the process ends.
+    /// It panicked, or there is no thread for it.
     BrokeOff,
 }
 
@@ -39,12 +45,27 @@ impl Pool {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| PoolError::Full)?;
         let turn = Arc::clone(&self.turns).acquire_owned().await;
         let turn = turn.map_err(|_| PoolError::BrokeOff)?;
-        let working = tokio::task::spawn_blocking(move || {
-            let _held = (place, turn);
-            work()
+        let (tell, told) = oneshot::channel();
+        // A thread that has become nice may not become anything else again, so it serves nobody else.
+        let thread = thread::Builder::new().name("password".to_owned()).spawn(move || {
+            let held = (place, turn);
+            give_way();
+            let done = work();
+            // Before it is told: whoever comes back then finds them free.
+            drop(held);
+            // Whoever has stopped waiting needs no answer.
+            let _ = tell.send(done);
         });
-        working.await.map_err(|_| PoolError::BrokeOff)
+        thread.map_err(|_| PoolError::BrokeOff)?;
+        told.await.map_err(|_| PoolError::BrokeOff)
     }
+}
+
+/// Makes this thread nice. Where that is not allowed, the work is done all the same.
+fn give_way() {
+    // Elsewhere a thread has no niceness of its own.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, NICENESS);
 }
 
 #[cfg(test)]
@@ -150,6 +171,16 @@ mod tests {
         assert!(queued.is_err(), "the queue kept the place of who left it");
         drop(end);
         assert_eq!(pool.run(|| 7).await, Ok(7));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn work_gives_way_to_whoever_waits_for_it() {
+        let niceness = || rustix::process::getpriority_process(None).unwrap();
+        let ours = niceness();
+        let theirs = Pool::new(1, 0).run(niceness).await;
+        assert_eq!(theirs, Ok(NICENESS.max(ours)));
+        assert_eq!(niceness(), ours);
     }
 
     #[tokio::test]

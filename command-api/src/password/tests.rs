@@ -8,7 +8,7 @@ fn password(text: &str) -> Password {
 }
 
 fn hasher(hashes: usize, queued: usize) -> PasswordHasher {
-    PasswordHasher::new(PasswordConfig { hashes, queued })
+    PasswordHasher::new(PasswordConfig { scheme: Scheme::Argon2id, hashes, queued })
 }
 
 #[test]
@@ -42,9 +42,11 @@ async fn a_hash_is_a_phc_string_with_a_salt_of_its_own() {
 async fn a_password_is_known_again_and_no_other_one_is() {
     let hasher = hasher(1, 0);
     let hash = hasher.hash(password("correct horse")).await.unwrap();
-    assert!(hasher.verify(password("correct horse"), hash.clone()).await.unwrap());
+    let verified = hasher.verify(password("correct horse"), hash.clone()).await.unwrap();
+    assert_eq!((verified, verified.is_right()), (Verified::Right, true));
     for other in ["correct horse ", "Correct horse", "correct hors"] {
-        assert!(!hasher.verify(password(other), hash.clone()).await.unwrap(), "{other}");
+        let verified = hasher.verify(password(other), hash.clone()).await.unwrap();
+        assert_eq!((verified, verified.is_right()), (Verified::Wrong, false), "{other}");
     }
 }
 
@@ -54,7 +56,7 @@ async fn a_password_is_known_again_from_a_keyboard_that_writes_its_letters_in_pa
     let hash = hasher.hash(password("Viele Gr\u{fc}\u{df}e \u{1ee9}")).await.unwrap();
     for same in ["Viele Gru\u{308}\u{df}e u\u{31b}\u{301}", "Viele Gr\u{fc}\u{df}e \u{1b0}\u{301}"]
     {
-        assert!(hasher.verify(password(same), hash.clone()).await.unwrap(), "{same}");
+        assert!(hasher.verify(password(same), hash.clone()).await.unwrap().is_right(), "{same}");
     }
     // Alike for readers, and yet something else.
     for other in [
@@ -62,7 +64,7 @@ async fn a_password_is_known_again_from_a_keyboard_that_writes_its_letters_in_pa
         "Viele Gr\u{fc}sse \u{1ee9}",
         "\u{ff36}iele Gr\u{fc}\u{df}e \u{1ee9}",
     ] {
-        assert!(!hasher.verify(password(other), hash.clone()).await.unwrap(), "{other}");
+        assert!(!hasher.verify(password(other), hash.clone()).await.unwrap().is_right(), "{other}");
     }
 }
 
@@ -82,7 +84,8 @@ async fn a_hash_is_compared_at_the_cost_that_stands_in_it() {
     let foreign =
         "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
     let hash = HashedPassword::from_phc(foreign.to_owned());
-    assert!(hasher(1, 0).verify(password("password"), hash).await.unwrap());
+    let verified = hasher(1, 0).verify(password("password"), hash).await.unwrap();
+    assert_eq!(verified, Verified::Right, "it costs no less than ours");
 }
 
 #[tokio::test]
@@ -91,6 +94,22 @@ async fn what_is_no_hash_is_a_fault_and_no_wrong_password() {
         let hash = HashedPassword::from_phc(text.to_owned());
         let compared = hasher(1, 0).verify(password("correct horse"), hash).await;
         assert!(matches!(compared, Err(PasswordHashError::Unreadable(_))), "{text}: {compared:?}");
+    }
+}
+
+#[tokio::test]
+async fn where_nothing_is_kept_that_can_be_read_nobody_knows_the_password() {
+    // The place of one comparison may be held for a moment longer than its answer takes.
+    let hasher = hasher(1, 1);
+    let kept = |text: &str| Some(HashedPassword::from_phc(text.to_owned()));
+    for hash in [None, kept(""), kept("$2b$10$abc")] {
+        let verified = hasher.compare(password("correct horse"), hash).await.unwrap();
+        assert_eq!(verified, Verified::Wrong);
+    }
+    let hash = hasher.hash(password("correct horse")).await.unwrap();
+    for (text, expected) in [("correct horse", Verified::Right), ("battery", Verified::Wrong)] {
+        let entered = Password::entered(text.to_owned());
+        assert_eq!(hasher.compare(entered, Some(hash.clone())).await.unwrap(), expected);
     }
 }
 
@@ -121,6 +140,43 @@ async fn as_many_as_have_a_place_are_hashed() {
     }
 }
 
+#[tokio::test]
+async fn bcrypt_is_used_where_it_is_configured_and_known_everywhere() {
+    let scheme = Scheme::Bcrypt { rounds: 10 };
+    let legacy = PasswordHasher::new(PasswordConfig { scheme, hashes: 1, queued: 0 });
+    let hash = legacy.hash(password("Gr\u{fc}\u{df}e an alle")).await.unwrap();
+    assert!(hash.as_phc().starts_with("$2b$10$"));
+    for (hasher, expected) in
+        [(legacy, Verified::Right), (hasher(1, 0), Verified::RightButOutdated)]
+    {
+        let entered = Password::entered("Gru\u{308}\u{df}e an alle".to_owned());
+        assert_eq!(hasher.verify(entered, hash.clone()).await.unwrap(), expected);
+    }
+}
+
+#[tokio::test]
+async fn what_is_entered_is_compared_even_where_it_could_never_be_chosen() {
+    let hasher = hasher(1, 0);
+    let hash = hasher.hash(password("correct horse")).await.unwrap();
+    for text in [String::new(), "short".to_owned(), "p".repeat(1_000_000)] {
+        let entered = Password::entered(text);
+        assert_eq!(hasher.verify(entered, hash.clone()).await.unwrap(), Verified::Wrong);
+    }
+    let longest = hasher.hash(password(&"p".repeat(256))).await.unwrap();
+    let longer = Password::entered("p".repeat(257));
+    assert_eq!(hasher.verify(longer, longest).await.unwrap(), Verified::Wrong);
+}
+
+#[tokio::test]
+async fn nobody_takes_a_place_like_everybody_else() {
+    let hasher = hasher(1, 0);
+    let nobody = || hasher.verify_nobody(Password::entered("correct horse".to_owned()));
+    assert!(nobody().await.is_ok());
+    let (one, two) = tokio::join!(nobody(), nobody());
+    assert!(one.is_ok());
+    assert!(matches!(two, Err(PasswordHashError::Busy)));
+}
+
 #[test]
 fn neither_password_nor_hash_is_printed() {
     assert_eq!(format!("{:?}", password("hunter22")), "Password([redacted])");
@@ -132,6 +188,6 @@ fn neither_password_nor_hash_is_printed() {
 fn the_settings_bound_it() {
     let mut settings = Settings::new([]);
     let config = PasswordConfig::from_settings(&mut settings);
-    assert_eq!(config, PasswordConfig { hashes: 2, queued: 64 });
+    assert_eq!(config, PasswordConfig { scheme: Scheme::Argon2id, hashes: 2, queued: 64 });
     settings.finish(()).unwrap();
 }

@@ -19,7 +19,7 @@ use super::{ACTOR, ToolError};
 use crate::decision::Beside;
 use crate::decision::answer::Answer;
 use crate::decision::request::Asked;
-use crate::password::{Password, PasswordHasher};
+use crate::password::{Owner, Password, PasswordHasher};
 use crate::user::Users;
 
 /// How long a store is waited for that has just started.
@@ -57,10 +57,13 @@ impl CreateAdmin {
                 (made.clone(), Some(made))
             }
         };
-        let password =
-            Password::parse(password).map_err(|error| asked(PASSWORD, error.to_string()))?;
-        let hashing = ToolError::failed("hashing the password");
         let hasher = PasswordHasher::new(session.config.passwords);
+        let owner = Owner { username: Some(username.as_str()), email: Some(email.as_str()) };
+        let password = hasher
+            .rules()
+            .choose(Password::entered(password), owner)
+            .map_err(|error| asked(PASSWORD, error.to_string()))?;
+        let hashing = ToolError::failed("hashing the password");
         let hash = hasher.hash(password).await.map_err(|error| hashing(error.to_string()))?;
         let command = RegisterVerifiedUser(RegisterUser {
             username,

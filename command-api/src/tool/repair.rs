@@ -19,6 +19,7 @@ use crate::decision::Commands;
 use crate::decision::absorb::{Absorbed, absorb};
 use crate::decision::log::read_tail;
 use crate::deployment::Deployed;
+use crate::session::Sessions;
 use crate::user::Users;
 
 /// Takes from the log what the event store has lost: after a restore of the database.
@@ -99,6 +100,7 @@ impl<O: Outbox> Repairing<'_, O> {
         let (deciding, outbox) = (self.commands.deciding(), &mut self.outbox);
         match family {
             Family::User => absorb::<Users, _>(deciding, self.deployed, outbox, stream).await,
+            Family::Session => absorb::<Sessions, _>(deciding, self.deployed, outbox, stream).await,
             // Facts stand in no stream of the store.
             Family::Device => Ok(Absorbed::default()),
         }

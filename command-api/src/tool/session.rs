@@ -58,6 +58,7 @@ impl Session {
             claim_key: config.decisions.claim_key.clone(),
             token_key: config.token_key.clone(),
             claim_term: config.decisions.claim_term,
+            revocations_hold: config.access_tokens.revocations_hold(),
             wait: Duration::ZERO,
             log_is_away: Arc::new(|| false),
         }))

@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use domain::Timestamp;
 use domain::decision::{ClaimChange, ClaimKind, Decided};
-use domain::user::{STATE_REVISION, User, UserEvent, evolve};
+use domain::user::{STATE_REVISION, User, UserEvent, UserId, evolve};
 use event_schema::decode::{Decoder, KnownId};
 use event_schema::personal::{Sealed, SubjectKey};
 use event_schema::schema::{Family, Schema};
 use event_schema::user;
+use event_store::beside::Revoked;
 use problem_details::{FieldError, Problem, ProblemType};
 use uuid::Uuid;
 
+use super::occurrence;
 use crate::decision::aggregate::Aggregate;
 
 /// Users.
@@ -77,6 +79,37 @@ impl Aggregate for Users {
         event.map(&mut |_, sealed| key.and_then(|key| key.open(&sealed)).ok_or(())).ok()
     }
 
+    fn revokes(event: &Self::Sealed, id: Uuid, version: u64) -> Option<Revoked> {
+        match event {
+            UserEvent::Deactivated
+            | UserEvent::RoleRevoked { .. }
+            | UserEvent::PasswordChanged
+            | UserEvent::SessionsEnded
+            | UserEvent::Erased => Some(Revoked::User { id, below_version: version }),
+            UserEvent::Registered { .. }
+            | UserEvent::EmailVerificationRequested
+            | UserEvent::EmailVerified
+            | UserEvent::ProfileUpdated { .. }
+            | UserEvent::EmailChanged { .. }
+            | UserEvent::Reactivated
+            | UserEvent::RoleGranted { .. }
+            | UserEvent::SecondFactorEnrolled
+            | UserEvent::SecondFactorRemoved => None,
+        }
+    }
+
+    fn happened(event: &Self::Sealed, id: Uuid, _: &Self::State, actor: &str) {
+        occurrence::happened(event, UserId(id), actor);
+    }
+
+    fn changes_password(event: &Self::Sealed) -> bool {
+        matches!(event, UserEvent::PasswordChanged)
+    }
+
+    fn changes_second_factor(event: &Self::Sealed) -> bool {
+        matches!(event, UserEvent::SecondFactorEnrolled | UserEvent::SecondFactorRemoved)
+    }
+
     fn erases(event: &Self::Sealed) -> bool {
         matches!(event, UserEvent::Erased)
     }
@@ -105,10 +138,38 @@ impl Aggregate for Users {
 
 #[cfg(test)]
 mod tests {
-    use domain::user::UserId;
+    use domain::role::Role;
+    use domain::user::ProfileChange;
 
     use super::*;
     use crate::decision::aggregate::stream_id;
+
+    #[test]
+    fn whoever_is_less_than_before_is_not_taken_for_what_they_were() {
+        let id = Uuid::from_u128(7);
+        let role = Role::Approver;
+        for event in [
+            UserEvent::Deactivated,
+            UserEvent::RoleRevoked { role },
+            UserEvent::PasswordChanged,
+            UserEvent::SessionsEnded,
+            UserEvent::Erased,
+        ] {
+            let revoked = Some(Revoked::User { id, below_version: 5 });
+            assert_eq!(Users::revokes(&event, id, 5), revoked, "{event:?}");
+        }
+        for event in [
+            UserEvent::EmailVerificationRequested,
+            UserEvent::EmailVerified,
+            UserEvent::ProfileUpdated { change: ProfileChange::default() },
+            UserEvent::Reactivated,
+            UserEvent::RoleGranted { role },
+            UserEvent::SecondFactorEnrolled,
+            UserEvent::SecondFactorRemoved,
+        ] {
+            assert_eq!(Users::revokes(&event, id, 5), None, "{event:?}");
+        }
+    }
 
     #[test]
     fn a_stream_is_called_as_the_domain_calls_it() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::{Caller, Role};
+use access::{Caller, Forbidden, Role};
 use domain::user::UserId;
 use event_store::EventStore;
 use http::HeaderMap;
@@ -14,6 +14,8 @@ use crate::decision::incoming;
 /// Whose leave is needed.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Leave {
+    /// The user's own, whatever else somebody may be.
+    Own,
     /// The user's own, or an admin's.
     OwnOrAdmin,
     /// An admin's.
@@ -36,7 +38,8 @@ impl<S: EventStore> Slice<S> {
         caller.must_be_unbound().map_err(|error| error.refuse(&caller))?;
         let is_own = caller.roles.contains(Role::User) && caller.subject == id;
         match leave {
-            Leave::OwnOrAdmin if is_own => {}
+            Leave::Own | Leave::OwnOrAdmin if is_own => {}
+            Leave::Own => return Err(Forbidden::AnotherUser.refuse(&caller)),
             Leave::OwnOrAdmin | Leave::Admin => {
                 caller.must_be_any(&[Role::Admin]).map_err(|error| error.refuse(&caller))?;
             }

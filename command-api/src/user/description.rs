@@ -1,5 +1,8 @@
 //! What commands to users take and answer.
 
+mod mail_link;
+mod password;
+mod second_factor;
 mod verification;
 
 use api_description::{Answer, Described, Example, Header, Operation, Parameter, Verb, schema};
@@ -15,6 +18,8 @@ use super::{PATH, register_user};
 use crate::decision::description::{JSON, NOBODY, decides, upon_a_version};
 use crate::password::Password;
 
+pub(super) use password::{change_password, forgot_password, password_page, reset_password};
+pub(super) use second_factor::{confirm_second_factor, enrol_second_factor, remove_second_factor};
 pub(super) use verification::{verification_page, verify_email};
 
 const TAG: &str = "Users";
@@ -29,7 +34,7 @@ pub(super) fn canonically(path: &'static str, mut response: Response) -> Respons
 
 /// The schemas that they speak of.
 pub(super) fn with_schemas<S: Clone + Send + Sync + 'static>(to: Described<S>) -> Described<S> {
-    to.schema("User", user())
+    to.schema("User", user()).schema("SecondFactorEnrolment", second_factor::enrolment())
 }
 
 pub(super) fn register_user() -> Operation {
@@ -39,6 +44,7 @@ pub(super) fn register_user() -> Operation {
         "full_name": "Ann Example",
     });
     decides(Operation::new(Verb::Post, path, "registerUser", "Become a user"), TAG)
+        .authenticating()
         .description(
             "Name and address are unique, whatever their case. A mail asks whether the address is one's own; an address that nobody confirms is given free again.\n\nAnswered once the log has it, with the user and a token by which they are found at once.",
         )
@@ -91,19 +97,21 @@ fn profile(operation: Operation) -> Operation {
 pub(super) fn change_email() -> Operation {
     let path = "/api/v1/users/{id}/email";
     of_one(Operation::new(Verb::Put, path, "changeEmail", "Have another address"))
-        .description("A mail to the new address asks whether it is one's own.")
+        .description("One's own takes the password, as changing that does: a wrong one is `403` and names `/current_password`, and several of them have to wait. Admins change the addresses of others, and say no password. A mail to the new address asks whether it is one's own; the one from before is told, where it was verified.")
         .body(
             JSON,
             json!({
                 "type": "object", "additionalProperties": false, "required": ["email"],
-                "properties": {"email": email()},
+                "properties": {"email": email(), "current_password": password::entered()},
             }),
         )
         .answer(of_user(200, "The user, as they are now."))
-        .problems(&[ProblemType::AlreadyTaken])
+        .problems(&[ProblemType::AlreadyTaken, ProblemType::TooManyAttempts])
         .example(
-            Example::new("nobody", "Whoever does not exist has no address", 403)
-                .body(JSON, json!({"email": "ann@example.org"})),
+            Example::new("nobody", "Whoever does not exist has no address", 403).body(
+                JSON,
+                json!({"email": "ann@example.org", "current_password": "correct horse battery"}),
+            ),
         )
 }
 
@@ -112,7 +120,7 @@ pub(super) fn request_email_verification() -> Operation {
     let operation =
         Operation::new(Verb::Post, path, "requestEmailVerification", "Ask for the mail again");
     of_one(operation)
-        .description("Of mails that are asked for while others wait only the last is sent, and no more than one is sent in five minutes.")
+        .description("Of mails that are asked for while others wait only the last is sent, and no more than one of these is sent in five minutes.")
         .answer(of_user(200, "The mail is on its way."))
         .example(Example::new("nobody", "Whoever does not exist gets no mail", 403))
 }
@@ -154,14 +162,14 @@ pub(super) fn erase_user() -> Operation {
 }
 
 fn of_one(operation: Operation) -> Operation {
+    about_one(decides(operation, TAG))
+}
+
+/// What commands about one user take, by whoever may.
+fn about_one(operation: Operation) -> Operation {
     let uuid = json!({"type": "string", "format": "uuid"});
-    let operation = decides(operation, TAG).with_access().parameters([Parameter::path(
-        "id",
-        "The user.",
-        uuid,
-        NOBODY,
-    )]);
-    upon_a_version(operation)
+    let id = Parameter::path("id", "The user.", uuid, NOBODY);
+    upon_a_version(operation.with_access().parameters([id]))
 }
 
 fn role() -> Parameter {
@@ -206,7 +214,7 @@ fn email() -> Value {
 
 fn password() -> Value {
     json!({"type": "string", "minLength": Password::MIN_CHARACTERS, "maxLength": Password::MAX_CHARACTERS,
-           "writeOnly": true, "description": "Counted and kept in Unicode's normal form C."})
+           "writeOnly": true, "description": "Counted and kept in Unicode's normal form C. Refused are passwords that many use, rows of keys, and what their owner is called; where bcrypt is configured also those of more than 72 bytes."})
 }
 
 fn full_name() -> Value {

@@ -4,9 +4,10 @@ use domain::user::{
     Bio, BioError, Email, EmailError, FullName, FullNameError, ImageUrl, ImageUrlError, Username,
     UsernameError,
 };
+use problem_details::Problem;
 
-use crate::fields::Broken;
-use crate::password::{Password, PasswordError};
+use crate::fields::{Broken, Faults};
+use crate::password::{Owner, Password, PasswordError, PasswordRules};
 
 pub(super) fn username(text: String) -> Result<Username, Broken> {
     Username::parse(text).map_err(|error| {
@@ -78,16 +79,38 @@ pub(super) fn image(text: String) -> Result<ImageUrl, Broken> {
     })
 }
 
-pub(super) fn password(text: String) -> Result<Password, Broken> {
-    Password::parse(text).map_err(|error| {
+/// A password as somebody says it: any text, which is to be compared.
+pub(super) fn entered(text: String) -> Result<Password, Broken> {
+    Ok(Password::entered(text))
+}
+
+/// A password that somebody chooses.
+pub(super) fn password(
+    entered: Password,
+    rules: PasswordRules,
+    owner: Owner<'_>,
+) -> Result<Password, Broken> {
+    rules.choose(entered, owner).map_err(|error| {
         let broken = |rule| Broken::new(rule, error.to_string());
         match error {
-            PasswordError::TooShort { .. } => {
-                broken("min-characters").with_limit(Password::MIN_CHARACTERS as u64)
-            }
-            PasswordError::TooLong { .. } => {
-                broken("max-characters").with_limit(Password::MAX_CHARACTERS as u64)
-            }
+            PasswordError::TooShort { limit } => broken("min-characters").with_limit(limit as u64),
+            PasswordError::TooLong { limit } => broken("max-characters").with_limit(limit as u64),
+            PasswordError::TooManyBytes { limit } => broken("max-bytes").with_limit(limit as u64),
+            PasswordError::Common => broken("common"),
         }
     })
+}
+
+/// The same of a body that says nothing else which could be wrong.
+///
+/// # Errors
+/// A problem that names the rule.
+pub(super) fn new_password(
+    entered: Password,
+    rules: PasswordRules,
+    owner: Owner<'_>,
+) -> Result<Password, Problem> {
+    let mut faults = Faults::of_body();
+    let chosen = faults.unless("/new_password", password(entered, rules, owner));
+    chosen.ok_or_else(|| faults.refuse())
 }

@@ -1,33 +1,42 @@
-//! Sends the mails that decisions about users cause.
+//! Sends the mails that decisions about users cause, and those that are asked for without one.
 //!
-//! What is kept of a mail is which event caused it. Whom it goes to and what it says is read from the
-//! user's state when it is sent: of somebody who was erased meanwhile, nothing is left to send.
+//! What is kept of a mail is which event caused it, or whose it is. Where it goes and what it says is read
+//! from the user's state when it is sent, or for a notice from the one before: of somebody who was erased
+//! meanwhile, nothing is left to send.
 //!
 //! Whoever has registered may have given somebody else's address, and may ask for its mail again and again.
-//! So a mail that another one of the user follows is not sent, no more than one is in a time, and none is
-//! once the address is no longer the user's. The store knows all that, for every process.
+//! So a mail that another one of its kind follows is not sent, no more than one of a kind is in a time, and
+//! none is once the address is no longer the user's. The store knows all that, for every process.
 
 mod attempted;
+mod notice;
 
 use std::time::Duration;
 
+use consistency_token::TokenKey;
 use domain::Timestamp;
-use domain::user::{User, UserId};
+use domain::user::{ResetPassword, User, UserId};
 use event_store::EventStore;
-use event_store::beside::{DueMail, MailsBeside, SENT};
-use problem_details::ProblemType;
+use event_store::beside::{DueMail, MailsBeside, NOT_NEEDED, NOTIFIED, SENT};
+use problem_details::{Problem, ProblemType};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::Users;
+use super::reset_token::{self, PasswordReset, PasswordResetKey};
 use super::verification::{Verification, VerificationKey};
 use crate::decision::{Commands, now};
 use crate::mail::{Mail, MailError, MailFault, Mailer, PublicUrl, texts};
 use crate::occurrence::mail_settled;
 use attempted::Attempted;
 
+pub(super) use notice::Notice;
+
 /// The mail by which somebody shows that an address is theirs.
 pub const VERIFY_EMAIL: &str = "verify-email";
+
+/// The mail that lets somebody have another password.
+pub const RESET_PASSWORD: &str = "reset-password";
 
 /// Mails that are taken over at once: one that waited for another one to be sent would need a longer
 /// lease, and wait for longer where its process ends.
@@ -61,8 +70,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 /// Attempts after which a mail is given up: those of about a day.
 const MOST_ATTEMPTS: i32 = 32;
 
-/// The time in which one mail to a user is sent at most.
+/// The time in which one mail of a kind is sent to a user at most: who has just registered, and been mailed to,
+/// may have forgotten the password.
 const AT_MOST_EVERY: Duration = Duration::from_secs(300);
+
+/// Mails in a day by which one user may have another password: who does not want them is not to be buried in
+/// them.
+const MOST_RESETS: u32 = 5;
 
 /// What is at fault where nobody can say whom a mail goes to.
 const STATE: &str = "state";
@@ -72,18 +86,26 @@ pub struct Mailing<S, M> {
     commands: Commands<S>,
     mailer: M,
     public_url: PublicUrl,
-    key: VerificationKey,
+    verification: VerificationKey,
+    password_resets: PasswordResetKey,
     at_most_every: Duration,
 }
 
 impl<S: EventStore, M: Mailer> Mailing<S, M> {
-    /// A worker whose links begin with the address.
-    pub fn new(commands: Commands<S>, mailer: M, public_url: PublicUrl) -> Self {
-        let key = VerificationKey::new(&commands.deciding().token_key);
-        Self { commands, mailer, public_url, key, at_most_every: AT_MOST_EVERY }
+    /// A worker whose links begin with the address and hold tokens of the key, by which people come in.
+    pub fn new(
+        commands: Commands<S>,
+        mailer: M,
+        public_url: PublicUrl,
+        link_key: &TokenKey,
+    ) -> Self {
+        let (verification, password_resets) =
+            (VerificationKey::new(link_key), PasswordResetKey::new(link_key));
+        let at_most_every = AT_MOST_EVERY;
+        Self { commands, mailer, public_url, verification, password_resets, at_most_every }
     }
 
-    /// The same with another time in which one mail to a user is sent at most.
+    /// The same with another time in which one mail of a kind is sent to a user at most.
     #[must_use]
     pub fn at_most_every(self, at_most_every: Duration) -> Self {
         Self { at_most_every, ..self }
@@ -116,7 +138,10 @@ impl<S: EventStore, M: Mailer> Mailing<S, M> {
         };
         let sending = timeout(SENDING, self.mailer.send(&mail)).await;
         let sent = sending.unwrap_or(Err(MailError::Temporary(MailFault::NoAnswer)));
-        let Err(error) = sent else { return Attempted::settled(SENT) };
+        let is_notice = Notice::of(&due.kind).is_some();
+        let Err(error) = sent else {
+            return Attempted::settled(if is_notice { NOTIFIED } else { SENT });
+        };
         let attempted = match &error {
             MailError::Permanent(_) => Attempted::settled("refused"),
             MailError::Temporary(_) if due.attempts >= MOST_ATTEMPTS => {
@@ -133,26 +158,52 @@ impl<S: EventStore, M: Mailer> Mailing<S, M> {
     /// Nothing is, or nobody can say.
     async fn prepare(&self, due: &DueMail) -> Result<Mail, Attempted> {
         let cannot_say = || Attempted::failed(wait_after(due.attempts)).by_fault(STATE);
-        let not_needed = || Attempted::settled("not-needed");
+        let not_needed = || Attempted::settled(NOT_NEEDED);
         let Some(user) = UserId::from_stream_id(&due.stream_id) else {
             return Err(Attempted::settled("unknown"));
         };
-        let mail = match self.commands.state::<Users>(user.0).await {
-            Ok(state) => state.and_then(|state| self.mail(due, user, &state)),
-            Err(problem) if problem.kind() == ProblemType::Erased => None,
-            Err(_) => return Err(cannot_say()),
+        // Of whoever was erased nothing is known, and that is known.
+        let why_not = |problem: Problem| match problem.kind() {
+            ProblemType::Erased => not_needed(),
+            _ => cannot_say(),
         };
+        if let Some(notice) = Notice::of(&due.kind) {
+            let mail = self.notice(due, user, notice).await.map_err(why_not)?;
+            return mail.ok_or_else(not_needed);
+        }
+        let is_reset = due.kind == RESET_PASSWORD;
+        if is_reset && has_waited_too_long(due, now()) {
+            return Err(Attempted::settled("lapsed"));
+        }
+        let state = self.commands.state::<Users>(user.0).await.map_err(why_not)?;
+        let mail = state.and_then(|state| self.mail(due, user, &state));
         let mail = mail.ok_or_else(not_needed)?;
         // After the state: of an address that was changed since, there is a newer mail.
         let beside = self.commands.deciding().store.mails_beside(due).await;
-        let MailsBeside { has_newer, last_sent, holds_claim } = beside.map_err(|_| cannot_say())?;
+        let beside = beside.map_err(|_| cannot_say())?;
+        let MailsBeside { has_newer, last_sent, sent_lately, holds_claim } = beside;
         if has_newer || !holds_claim {
             return Err(not_needed());
+        }
+        if is_reset && sent_lately >= MOST_RESETS {
+            return Err(Attempted::settled("too-many"));
         }
         match last_sent.map(|ago| self.at_most_every.saturating_sub(ago)) {
             Some(left) if !left.is_zero() => Err(Attempted::put_off(left)),
             Some(_) | None => Ok(mail),
         }
+    }
+
+    /// What tells somebody what was done to their account: always, since it is they who are told, and at once.
+    async fn notice(
+        &self,
+        due: &DueMail,
+        user: UserId,
+        notice: Notice,
+    ) -> Result<Option<Mail>, Problem> {
+        let is_of = |event: &_| notice.is_of(event);
+        let before = self.commands.before::<Users>(user.0, due.version, is_of).await?;
+        Ok(before.and_then(|before| notice.mail(due.id, before, &self.public_url)))
     }
 
     /// Writes down what became of a mail.
@@ -177,15 +228,37 @@ impl<S: EventStore, M: Mailer> Mailing<S, M> {
     /// The mail, if there is still somebody to send it to and a reason.
     fn mail(&self, due: &DueMail, user: UserId, state: &User<String>) -> Option<Mail> {
         let to = state.email.clone()?;
-        if due.kind != VERIFY_EMAIL || state.email_verified {
-            return None;
+        match due.kind.as_str() {
+            VERIFY_EMAIL if !state.email_verified => {
+                let term = self.commands.deciding().claim_term;
+                let (email_number, until) = (state.email_number, after(term)?);
+                let verification = Verification { user, email_number, until };
+                let token = self.verification.sign(verification);
+                Some(texts::verify_email(due.id, to, &self.public_url, &token, term))
+            }
+            // Whoever has registered with an address expects mails there, or knows of none. One that was put in
+            // its place counts once it was shown to be theirs.
+            RESET_PASSWORD if state.active && (state.email_verified || state.email_number == 1) => {
+                let term = reset_token::HOLDS_FOR;
+                let User { email_number, session_epoch, .. } = *state;
+                let command = ResetPassword { email_number, session_epoch };
+                let reset = PasswordReset { user, command, until: after(term)? };
+                let token = self.password_resets.sign(reset);
+                Some(texts::reset_password(due.id, to, &self.public_url, &token, term))
+            }
+            _ => None,
         }
-        let term = self.commands.deciding().claim_term;
-        let until = Timestamp(now().micros() + i64::try_from(term.as_micros()).ok()?);
-        let verification = Verification { user, email_number: state.email_number, until };
-        let token = self.key.seal(verification);
-        Some(texts::verify_email(due.id, to, &self.public_url, &token, term))
     }
+}
+
+/// Whether somebody has asked for so long that they do not expect it any more: as long as its link would hold.
+fn has_waited_too_long(due: &DueMail, now: Timestamp) -> bool {
+    due.asked_for_at().is_some_and(|at| at.after(reset_token::HOLDS_FOR) < now)
+}
+
+/// So long from now on.
+fn after(term: Duration) -> Option<Timestamp> {
+    Some(Timestamp(now().micros() + i64::try_from(term.as_micros()).ok()?))
 }
 
 fn wait_after(attempts: i32) -> Duration {
@@ -203,6 +276,24 @@ mod tests {
     fn waits_double_up_to_an_hour() {
         let seconds: Vec<u64> = [1, 2, 3, 20].map(|n| wait_after(n).as_secs()).to_vec();
         assert_eq!(seconds, [2, 4, 8, 3_600]);
+    }
+
+    #[test]
+    fn whoever_has_asked_waits_for_as_long_as_the_link_would_hold() {
+        let asked_at = 1_772_366_400_000;
+        let due = DueMail {
+            id: uuid::Builder::from_unix_timestamp_millis(asked_at, &[0; 10]).into_uuid(),
+            kind: RESET_PASSWORD.to_owned(),
+            stream_id: "user-7".to_owned(),
+            version: 1,
+            attempts: 1,
+        };
+        let after = |seconds: i64| Timestamp((asked_at.cast_signed() + seconds * 1_000) * 1_000);
+        assert!(!has_waited_too_long(&due, after(-60)), "by another clock");
+        assert!(!has_waited_too_long(&due, after(900)));
+        assert!(has_waited_too_long(&due, after(901)));
+        let timeless = DueMail { id: uuid::Uuid::nil(), ..due };
+        assert!(!has_waited_too_long(&timeless, after(901)));
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Why commands to users are refused.
 
 use domain::user::{
-    NoSuchUser, RegisterUserError, RequestEmailVerificationError, VerifyEmailError,
+    ChangePasswordError, EnrolSecondFactorError, NoSuchUser, RegisterUserError,
+    RemoveSecondFactorError, RequestEmailVerificationError, ResetPasswordError, VerifyEmailError,
 };
 use problem_details::{Problem, ProblemType};
 
+use super::mail_link::not_ours;
 use crate::decision::Refusal;
 
 impl Refusal for NoSuchUser {
@@ -41,6 +43,45 @@ impl Refusal for RequestEmailVerificationError {
         match self {
             Self::NoSuchUser(error) => error.refuse(),
             Self::AlreadyVerified => conflict("the e-mail address is verified already"),
+        }
+    }
+}
+
+impl Refusal for ChangePasswordError {
+    fn refuse(self) -> Problem {
+        match self {
+            Self::NoSuchUser(error) => error.refuse(),
+            Self::Overtaken => conflict("the password or the sessions were changed meanwhile"),
+        }
+    }
+}
+
+impl Refusal for EnrolSecondFactorError {
+    fn refuse(self) -> Problem {
+        match self {
+            Self::NoSuchUser(error) => error.refuse(),
+            Self::AlreadyEnrolled => {
+                conflict("the user has a second factor already; remove it before you enrol another")
+            }
+            Self::Overtaken => conflict("all sessions were ended meanwhile; log in again"),
+        }
+    }
+}
+
+impl Refusal for RemoveSecondFactorError {
+    fn refuse(self) -> Problem {
+        match self {
+            Self::NoSuchUser(error) => error.refuse(),
+            Self::Overtaken => conflict("all sessions were ended meanwhile; log in again"),
+        }
+    }
+}
+
+impl Refusal for ResetPasswordError {
+    fn refuse(self) -> Problem {
+        match self {
+            Self::NoSuchUser(error) => error.refuse(),
+            Self::Overtaken => not_ours(),
         }
     }
 }

@@ -63,7 +63,8 @@ impl<S: EventStore> Slice<S> {
         request: Request,
     ) -> Result<Response, Problem> {
         let incoming = self.incoming(context, request).await?;
-        let Registration { command, password } = Registration::read(&incoming.body)?;
+        let rules = self.deciding.passwords.rules();
+        let Registration { command, password } = Registration::read(&incoming.body, rules)?;
         let asked = self.asked(&incoming, ANYBODY)?;
         // A request that was answered before hashes nothing.
         if let Some(answered) = self.commands().answered::<Users>(&asked).await? {

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use domain::role::Role;
-use domain::user::{Email, RegisterUser, UpdateProfile};
+use domain::user::{Email, RegisterUser, UpdateProfile, Username};
 use problem_details::Problem;
 
-use super::fields::{bio, email, full_name, image, password, username};
+use super::fields::{bio, email, entered, full_name, image, password, username};
+use super::form;
 use crate::fields::{members, read, read_or_null};
-use crate::password::Password;
+use crate::password::{Owner, Password, PasswordRules};
 
 pub(super) use crate::fields::nothing;
 
@@ -24,12 +25,17 @@ impl Registration {
     ///
     /// # Errors
     /// A problem that names every fault.
-    pub(super) fn read(body: &[u8]) -> Result<Self, Problem> {
+    pub(super) fn read(body: &[u8], rules: PasswordRules) -> Result<Self, Problem> {
         let names = ["username", "email", "password", "full_name", "bio", "image"];
         let (members, mut faults) = members(body, &names, &names[..3])?;
         let username = read(&members, "username", &mut faults, username);
         let email = read(&members, "email", &mut faults, email);
-        let password = read(&members, "password", &mut faults, password);
+        let owner = Owner {
+            username: username.as_ref().map(Username::as_str),
+            email: email.as_ref().map(Email::as_str),
+        };
+        let chosen = |text| password(Password::entered(text), rules, owner);
+        let password = read(&members, "password", &mut faults, chosen);
         let full_name = read_or_null(&members, "full_name", &mut faults, full_name).flatten();
         let bio = read_or_null(&members, "bio", &mut faults, bio).flatten();
         let image = read_or_null(&members, "image", &mut faults, image).flatten();
@@ -67,10 +73,89 @@ pub(super) fn profile(body: &[u8], is_whole: bool) -> Result<UpdateProfile, Prob
 ///
 /// # Errors
 /// A problem that names every fault.
-pub(super) fn new_email(body: &[u8]) -> Result<Email, Problem> {
+pub(super) fn only_email(body: &[u8]) -> Result<Email, Problem> {
     let (members, mut faults) = members(body, &["email"], &["email"])?;
     let email = read(&members, "email", &mut faults, email);
     email.filter(|_| faults.is_empty()).ok_or_else(|| faults.refuse())
+}
+
+/// Another address, and where it is somebody's own, the password as they have entered it.
+pub(super) struct EmailChange {
+    pub(super) email: Email,
+    pub(super) current: Option<Password>,
+}
+
+impl EmailChange {
+    /// Reads `{email, current_password}` of one's own, and `{email}` of somebody else's.
+    ///
+    /// # Errors
+    /// A problem that names every fault.
+    pub(super) fn read(body: &[u8], is_own: bool) -> Result<Self, Problem> {
+        let names = ["email", "current_password"];
+        let names = if is_own { &names[..] } else { &names[..1] };
+        let (members, mut faults) = members(body, names, names)?;
+        let email = read(&members, "email", &mut faults, email);
+        let current = read(&members, "current_password", &mut faults, entered);
+        match email {
+            Some(email) if faults.is_empty() => Ok(Self { email, current }),
+            _ => Err(faults.refuse()),
+        }
+    }
+}
+
+/// Who changes their password: as they have entered both.
+pub(super) struct PasswordChange {
+    pub(super) current: Password,
+    pub(super) new: Password,
+}
+
+impl PasswordChange {
+    /// Reads `{current_password, new_password}`.
+    ///
+    /// # Errors
+    /// A problem that names every fault.
+    pub(super) fn read(body: &[u8]) -> Result<Self, Problem> {
+        let names = ["current_password", "new_password"];
+        let (members, mut faults) = members(body, &names, &names)?;
+        let current = read(&members, names[0], &mut faults, entered);
+        let new = read(&members, names[1], &mut faults, entered);
+        match (current, new) {
+            (Some(current), Some(new)) if faults.is_empty() => Ok(Self { current, new }),
+            _ => Err(faults.refuse()),
+        }
+    }
+}
+
+/// Who has forgotten it: what the mail says, and what they have entered.
+pub(super) struct NewPassword {
+    pub(super) token: String,
+    pub(super) new: Password,
+}
+
+impl NewPassword {
+    /// Reads `{token, new_password}`.
+    ///
+    /// # Errors
+    /// A problem that names every fault.
+    pub(super) fn read(body: &[u8]) -> Result<Self, Problem> {
+        let names = ["token", "new_password"];
+        let (members, mut faults) = members(body, &names, &names)?;
+        let token = read(&members, names[0], &mut faults, Ok);
+        let new = read(&members, names[1], &mut faults, entered);
+        match (token, new) {
+            (Some(token), Some(new)) if faults.is_empty() => Ok(Self { token, new }),
+            _ => Err(faults.refuse()),
+        }
+    }
+
+    /// Reads `token=...&new_password=...`.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub(super) fn read_form(body: &[u8]) -> Result<Self, Problem> {
+        let [token, new] = form::said(body, ["token", "new_password"])?;
+        Ok(Self { token, new: Password::entered(new) })
+    }
 }
 
 /// Reads `{token}`.
@@ -83,11 +168,21 @@ pub(super) fn token(body: &[u8]) -> Result<String, Problem> {
     token.filter(|_| faults.is_empty()).ok_or_else(|| faults.refuse())
 }
 
+/// Reads `token=...`.
+///
+/// # Errors
+/// It is something else.
+pub(super) fn token_of_form(body: &[u8]) -> Result<String, Problem> {
+    let [token] = form::said(body, ["token"])?;
+    Ok(token)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::password::Scheme;
 
     fn errors(problem: &Problem) -> Vec<(&str, &str)> {
         problem.errors().iter().map(|error| (error.pointer.as_str(), error.rule)).collect()
@@ -97,7 +192,8 @@ mod tests {
     fn every_fault_of_a_registration_is_named() {
         let body = json!({"username": "-a", "email": "nobody", "password": "short", "image": "x",
                           "bio": 7, "roles": ["admin"]});
-        let problem = Registration::read(body.to_string().as_bytes()).unwrap_err();
+        let rules = PasswordRules::default();
+        let problem = Registration::read(body.to_string().as_bytes(), rules).unwrap_err();
         assert_eq!(
             errors(&problem),
             [
@@ -109,7 +205,7 @@ mod tests {
                 ("/image", "image-url"),
             ]
         );
-        let problem = Registration::read(b"{}").unwrap_err();
+        let problem = Registration::read(b"{}", rules).unwrap_err();
         let required =
             [("/username", "required"), ("/email", "required"), ("/password", "required")];
         assert_eq!(errors(&problem), required);
@@ -119,9 +215,72 @@ mod tests {
     fn whoever_registers_is_a_user_and_nothing_more() {
         let body = json!({"username": "ann", "email": "ann@example.org", "password": "correct horse",
                           "full_name": null});
-        let registration = Registration::read(body.to_string().as_bytes()).unwrap();
+        let rules = PasswordRules::default();
+        let registration = Registration::read(body.to_string().as_bytes(), rules).unwrap();
         assert_eq!(registration.command.roles, BTreeSet::from([Role::User]));
         assert_eq!(registration.command.full_name, None);
+    }
+
+    #[test]
+    fn nobody_takes_a_password_that_is_tried_first_or_that_they_are_called_by() {
+        let refused = |password: &str, rules| {
+            let body = json!({"username": "annabelle", "email": "ann.smith@example.org",
+                              "password": password});
+            let problem = Registration::read(body.to_string().as_bytes(), rules).unwrap_err();
+            assert!(!format!("{problem:?}").contains(password), "{problem:?}");
+            let error = &problem.errors()[0];
+            assert_eq!((problem.errors().len(), error.pointer.as_str()), (1, "/password"));
+            error.rule
+        };
+        for password in ["Annabelle", "Ann.Smith", "ANN.smith@example.org", "iloveyou"] {
+            assert_eq!(refused(password, PasswordRules::default()), "common");
+        }
+        let bcrypt = PasswordRules::of(Scheme::Bcrypt { rounds: 10 });
+        assert_eq!(refused(&"correct horse ".repeat(6), bcrypt), "max-bytes");
+    }
+
+    #[test]
+    fn both_passwords_are_asked_for_and_neither_is_told() {
+        let read = |body: &[u8]| PasswordChange::read(body).map(drop).unwrap_err();
+        let problem = read(br#"{"new_password": 7, "password": "hunter22"}"#);
+        assert_eq!(
+            errors(&problem),
+            [
+                ("/password", "known-members"),
+                ("/current_password", "required"),
+                ("/new_password", "string"),
+            ]
+        );
+        assert!(!format!("{problem:?}").contains("hunter22"));
+        let body = br#"{"current_password": "", "new_password": "whatever it is"}"#;
+        assert!(PasswordChange::read(body).is_ok(), "rules are for those who choose");
+    }
+
+    #[test]
+    fn the_password_is_asked_for_where_the_address_is_ones_own_and_nowhere_else() {
+        let read = |body: &[u8], is_own| EmailChange::read(body, is_own).map(|read| read.current);
+        let alone = br#"{"email": "ann@example.org"}"#;
+        let both = br#"{"email": "ann@example.org", "current_password": "hunter22"}"#;
+        assert!(matches!(read(both, true), Ok(Some(_))));
+        assert!(matches!(read(alone, false), Ok(None)));
+        let problem = read(alone, true).map(drop).unwrap_err();
+        assert_eq!(errors(&problem), [("/current_password", "required")]);
+        let problem = read(both, false).map(drop).unwrap_err();
+        assert_eq!(errors(&problem), [("/current_password", "known-members")]);
+        assert!(!format!("{problem:?}").contains("hunter22"));
+        let required = [("/email", "required"), ("/current_password", "required")];
+        assert_eq!(errors(&read(b"{}", true).map(drop).unwrap_err()), required);
+    }
+
+    #[test]
+    fn a_new_password_comes_with_the_token_of_a_mail_from_programs_and_from_forms() {
+        let read = NewPassword::read(br#"{"token": "aZ0-_", "new_password": "correct horse"}"#);
+        assert_eq!(read.map(|read| read.token).unwrap(), "aZ0-_");
+        let read = NewPassword::read_form(b"token=aZ0-_&new_password=correct+horse");
+        assert_eq!(read.map(|read| read.token).unwrap(), "aZ0-_");
+        let required = [("/token", "required"), ("/new_password", "required")];
+        assert_eq!(errors(&NewPassword::read(b"{}").map(drop).unwrap_err()), required);
+        assert_eq!(errors(&NewPassword::read_form(b"token=a").map(drop).unwrap_err()), required);
     }
 
     #[test]

@@ -27,10 +27,7 @@ async fn grant<S: EventStore>(
     context: RequestContext,
     request: Request,
 ) -> Result<Response, Problem> {
-    let command = |body: &[u8]| {
-        let role = role_of(&role)?;
-        nothing(body).map(|()| GrantRole { role })
-    };
+    let command = |body: &[u8]| role_of(&role, body).map(|role| GrantRole { role });
     slice.decide_about(About { id, context, request }, Leave::Admin, command, &[], shown).await
 }
 
@@ -40,16 +37,15 @@ async fn revoke<S: EventStore>(
     context: RequestContext,
     request: Request,
 ) -> Result<Response, Problem> {
-    let command = |body: &[u8]| {
-        let role = role_of(&role)?;
-        nothing(body).map(|()| RevokeRole { role })
-    };
+    let command = |body: &[u8]| role_of(&role, body).map(|role| RevokeRole { role });
     slice.decide_about(About { id, context, request }, Leave::Admin, command, &[], shown).await
 }
 
-fn role_of(name: &str) -> Result<Role, Problem> {
-    Role::parse(name).ok_or_else(|| {
+/// The role of this name, beside which nothing is said.
+fn role_of(name: &str, body: &[u8]) -> Result<Role, Problem> {
+    let role = Role::parse(name).ok_or_else(|| {
         let names = Role::ALL.map(Role::name).join(", ");
         Problem::new(ProblemType::NotFound, format!("there is no such role; there are {names}"))
-    })
+    })?;
+    nothing(body).map(|()| role)
 }

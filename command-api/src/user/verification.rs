@@ -1,9 +1,10 @@
-//! The token by which somebody shows that an address is theirs: sealed, so that nothing of it is stored.
+//! The token by which somebody shows that an address is theirs.
 
-use consistency_token::{SealKey, TokenKey};
+use consistency_token::TokenKey;
 use domain::Timestamp;
 use domain::user::UserId;
-use uuid::Uuid;
+
+use super::mail_token::{MailToken, MailTokenKey};
 
 /// What a token says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,53 +17,43 @@ pub(crate) struct Verification {
     pub(crate) until: Timestamp,
 }
 
-/// Seals and opens them.
+/// Signs and reads them.
 #[derive(Debug, Clone)]
-pub(crate) struct VerificationKey(SealKey);
+pub(crate) struct VerificationKey(MailTokenKey);
 
 impl VerificationKey {
     pub(crate) fn new(key: &TokenKey) -> Self {
-        Self(key.sealing("verify-email"))
+        Self(MailTokenKey::new(key, "verify-email"))
     }
 
-    pub(crate) fn seal(&self, verification: Verification) -> String {
+    pub(crate) fn sign(&self, verification: Verification) -> String {
         let Verification { user, email_number, until } = verification;
-        let content = [
-            user.0.as_bytes().as_slice(),
-            &email_number.to_be_bytes(),
-            &until.micros().to_be_bytes(),
-        ];
-        self.0.seal(b"", &content.concat())
+        self.0.sign(MailToken { user, numbers: [email_number], until })
     }
 
     /// What the token says, if it is one of ours that still holds.
-    pub(crate) fn open(&self, token: &str, now: Timestamp) -> Option<Verification> {
-        let content = self.0.open(b"", token)?;
-        let (user, rest) = content.split_first_chunk::<16>()?;
-        let (number, until) = rest.split_first_chunk::<4>()?;
-        let verification = Verification {
-            user: UserId(Uuid::from_bytes(*user)),
-            email_number: u32::from_be_bytes(*number),
-            until: Timestamp(i64::from_be_bytes(until.try_into().ok()?)),
-        };
-        (now <= verification.until).then_some(verification)
+    pub(crate) fn read(&self, token: &str, now: Timestamp) -> Option<Verification> {
+        let MailToken { user, numbers: [email_number], until } = self.0.read(token, now)?;
+        Some(Verification { user, email_number, until })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     #[test]
-    fn a_token_says_what_was_sealed_until_it_lapses() {
+    fn a_token_says_what_was_signed_until_it_lapses() {
         let key = VerificationKey::new(&TokenKey::derive(b"a secret"));
         let user = UserId(Uuid::now_v7());
         let verification = Verification { user, email_number: 3, until: Timestamp(1_000) };
-        let token = key.seal(verification);
-        assert_eq!(key.open(&token, Timestamp(1_000)), Some(verification));
-        assert_eq!(key.open(&token, Timestamp(1_001)), None);
-        assert_eq!(key.open("bm9uZQ", Timestamp(0)), None);
+        let token = key.sign(verification);
+        assert_eq!(key.read(&token, Timestamp(1_000)), Some(verification));
+        assert_eq!(key.read(&token, Timestamp(1_001)), None);
+        assert_eq!(key.read("bm9uZQ", Timestamp(0)), None);
         let other = VerificationKey::new(&TokenKey::derive(b"another"));
-        assert_eq!(other.open(&token, Timestamp(0)), None);
+        assert_eq!(other.read(&token, Timestamp(0)), None);
     }
 }

@@ -1,33 +1,43 @@
-//! Users' routes over a store in memory, with a relay and a log that do as they are told.
+//! Users' and sessions' routes over a store in memory, with a relay and a log that do as they are told.
 
 mod call;
+mod test_failures;
 mod test_log;
 mod test_mailer;
 mod test_store;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use access::{AccessConfig, Verifier};
+use access::{AccessConfig, KeySet, Verifier};
 use axum::Router;
+use command_api::access_token::{AccessTokenConfig, Minter};
 use command_api::decision::{Commands, Deciding, status};
 use command_api::deployment::{Deployed, DeployedFamily, Known};
+use command_api::jwks;
 use command_api::mail::PublicUrl;
-use command_api::password::{PasswordConfig, PasswordHasher};
+use command_api::password::{PasswordConfig, PasswordHasher, Scheme};
+use command_api::refresh_token::RefreshTokens;
+use command_api::second_factor::SecondFactors;
+use command_api::session::{self, SessionConfig};
+use command_api::signing_keys::{Key, Keys, SigningKeys};
+use command_api::throttle::Throttle;
 use command_api::user::{self, Mailing};
 use consistency_token::{Entry, Token, TokenKey};
+use domain::Timestamp;
 use event_store::claim::ClaimKey;
 use event_store::publications::Publications;
 use event_store::relay::{Occurrence, Relay, RelayConfig};
 use kafka_io::topic::Topic;
 use parking_lot::Mutex;
 use problem_details::BodyLimits;
-use settings::{Prefix, Settings};
+use settings::{Prefix, Settings, TokenSecret};
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 pub(crate) use call::{Call, Person, admin, of_device, of_user, registration};
+pub(crate) use test_failures::TestFailures;
 pub(crate) use test_log::{Logged, PARTITION, TestLog};
 pub(crate) use test_mailer::TestMailer;
 pub(crate) use test_store::TestStore;
@@ -37,6 +47,9 @@ pub(crate) const TOPIC: &str = "identity.user";
 
 /// What links in mails begin with.
 pub(crate) const PUBLIC_URL: &str = "https://app.example.com";
+
+/// How long there may be an access token that is taken no more.
+pub(crate) const REVOCATIONS_HOLD: Duration = Duration::from_secs(17 * 60);
 
 /// What a test may want otherwise.
 pub(crate) struct Setup {
@@ -48,6 +61,14 @@ pub(crate) struct Setup {
     pub(crate) has_relay: bool,
     /// What the log holds before anything happens.
     pub(crate) log: TestLog,
+    /// For how long a refresh may be repeated; `None` where that is as ever.
+    pub(crate) repeat_within: Option<Duration>,
+    /// Whether there is a key that signs access tokens.
+    pub(crate) has_signing_key: bool,
+    /// What passwords are hashed with.
+    pub(crate) scheme: Scheme,
+    /// Who has to have a second factor.
+    pub(crate) second_factor_roles: Option<&'static str>,
 }
 
 impl Default for Setup {
@@ -55,19 +76,32 @@ impl Default for Setup {
         let hour = Duration::from_secs(3_600);
         // Nobody waits so long but where something hangs.
         let wait = Duration::from_secs(20);
-        Self { claim_term: hour, wait, has_relay: true, log: TestLog::default() }
+        Self {
+            claim_term: hour,
+            wait,
+            has_relay: true,
+            log: TestLog::default(),
+            repeat_within: None,
+            has_signing_key: true,
+            scheme: Scheme::default(),
+            second_factor_roles: None,
+        }
     }
 }
 
-/// Two instances of users' routes, and what they work with.
+/// Two instances of users' and sessions' routes, and what they work with.
 pub(crate) struct World {
     router: Router,
     other_router: Router,
     pub(crate) store: TestStore,
     pub(crate) log: Arc<TestLog>,
     pub(crate) mailer: TestMailer,
+    pub(crate) failures: TestFailures,
+    pub(crate) verifier: Arc<Verifier>,
+    pub(crate) refresh_tokens: RefreshTokens,
     pub(crate) commands: Commands<TestStore>,
     pub(crate) token_key: TokenKey,
+    pub(crate) mail_link_key: TokenKey,
     publications: Publications,
     wake_mailing: Arc<Notify>,
     /// Ended when dropped.
@@ -82,10 +116,22 @@ impl World {
 
     /// One that a test wants otherwise; with a relay, store and log were compared.
     pub(crate) async fn of(setup: Setup) -> Self {
-        let mut settings = Settings::new([("MILLRACE_PROFILE".into(), "dev".into())]);
+        let roles = setup.second_factor_roles.map(|roles| ("MILLRACE_SECOND_FACTOR_ROLES", roles));
+        // What lets people in is known to command-api alone.
+        let session_secret = ("MILLRACE_SESSION_SECRET", "of the sessions of these tests");
+        let pairs = [("MILLRACE_PROFILE", "dev"), session_secret].into_iter().chain(roles);
+        let mut settings = Settings::new(pairs.map(|(name, value)| (name.into(), value.into())));
         let verifier = Arc::new(Verifier::new(&AccessConfig::from_settings(&mut settings)));
         let token_key = TokenKey::from_settings(&mut settings);
+        let mail_link_key = TokenKey::derive(TokenSecret::of_sessions(&mut settings).as_bytes());
         let claim_key = ClaimKey::from_settings(&mut settings);
+        let refresh_tokens = RefreshTokens::from_settings(&mut settings);
+        let mut sessions = SessionConfig::from_settings(&mut settings);
+        if let Some(repeat_within) = setup.repeat_within {
+            sessions.rules.repeat_within = repeat_within;
+        }
+        let minter = minter(&mut settings, &verifier, setup.has_signing_key);
+        let failures = TestFailures::default();
         let (store, log) = (TestStore::default(), Arc::new(setup.log));
         let mut background = JoinSet::new();
         let mut instance = || {
@@ -98,18 +144,38 @@ impl World {
                 claim_key: claim_key.clone(),
                 token_key: token_key.clone(),
                 claim_term: setup.claim_term,
+                revocations_hold: REVOCATIONS_HOLD,
                 wait: setup.wait,
                 log_is_away: Arc::new(move || event_store::relay::Log::is_away(&*is_away)),
             });
             let (waiting, looked_up) = (publications.clone(), store.clone());
             background.spawn(async move { waiting.look_up(&looked_up).await });
+            let passwords = PasswordConfig { scheme: setup.scheme, hashes: 2, queued: 64 };
+            let passwords = PasswordHasher::new(passwords);
+            let throttle = Throttle::new(failures.clone());
+            let second_factors = SecondFactors::from_settings(&mut settings);
+            let of_sessions = session::routes(session::Deciding {
+                commands: commands.clone(),
+                verifier: Arc::clone(&verifier),
+                minter: minter.clone(),
+                refresh_tokens: refresh_tokens.clone(),
+                passwords: passwords.clone(),
+                second_factors: second_factors.clone(),
+                throttle: throttle.clone(),
+                sessions,
+                body: BodyLimits { bytes: 100_000, timeout: Duration::from_secs(10) },
+                origins: Vec::new(),
+            });
             let router = status::routes(commands.clone()).merge(user::routes(user::Deciding {
                 commands: commands.clone(),
                 verifier: Arc::clone(&verifier),
-                passwords: PasswordHasher::new(PasswordConfig { hashes: 2, queued: 64 }),
+                passwords,
+                second_factors,
+                throttle,
+                mail_link_key: mail_link_key.clone(),
                 body: BodyLimits { bytes: 100_000, timeout: Duration::from_secs(10) },
             }));
-            (router, commands, publications)
+            (router.merge(of_sessions), commands, publications)
         };
         let ((router, commands, publications), (other_router, ..)) = (instance(), instance());
         let world = Self {
@@ -118,8 +184,12 @@ impl World {
             store,
             log,
             mailer: TestMailer::default(),
+            failures,
+            verifier,
+            refresh_tokens,
             commands,
             token_key,
+            mail_link_key,
             publications,
             wake_mailing: Arc::default(),
             background: Mutex::new(background),
@@ -163,8 +233,9 @@ impl World {
     /// The same, to one person in this time one at most.
     pub(crate) fn starts_to_send_a_mail_every(&self, time: Duration) -> AbortHandle {
         let public_url = PublicUrl::parse(PUBLIC_URL).unwrap();
-        let mailing = Mailing::new(self.commands.clone(), self.mailer.clone(), public_url)
-            .at_most_every(time);
+        let (commands, mailer) = (self.commands.clone(), self.mailer.clone());
+        let mailing = Mailing::new(commands, mailer, public_url, &self.mail_link_key);
+        let mailing = mailing.at_most_every(time);
         let wake = Arc::clone(&self.wake_mailing);
         self.background.lock().spawn(async move { mailing.run(&wake).await })
     }
@@ -206,6 +277,15 @@ impl World {
         assert_eq!((topic, epoch, partition), (TOPIC, 1, PARTITION.cast_unsigned()));
         offset
     }
+}
+
+/// Signs with a key that the verifier knows, or with none. The verifier knows that nothing was revoked.
+fn minter(settings: &mut Settings, verifier: &Verifier, has_signing_key: bool) -> Minter {
+    let keys = has_signing_key.then(|| Key::generate(Timestamp(0)));
+    let keys = Keys::new(keys.into_iter().collect(), Timestamp(0));
+    verifier.use_own_keys(KeySet::from_jwks(&jwks::document(&keys).to_string()).unwrap());
+    verifier.revocations().take([], 0, Instant::now() + Duration::from_secs(3_600));
+    Minter::new(AccessTokenConfig::from_settings(settings), SigningKeys::new(keys))
 }
 
 /// What was deployed.

@@ -1,8 +1,11 @@
 //! Decisions, whatever they are about: requests that come again, versions that are expected, a log or a store
-//! that is away, and programs that fold otherwise.
+//! that is away, answers that wait for neither, what is revoked, and programs that fold otherwise.
 
+mod at_once;
 mod closed;
 mod log_away;
 mod refolded;
 mod repeated;
+mod revoked;
+mod standing;
 mod versions;

@@ -1,9 +1,12 @@
 //! Mails that decisions cause, and where their links lead.
 
+mod forgotten;
 mod link;
+mod notices;
 mod sending;
 mod verifying;
 
+use consistency_token::TokenKey;
 use domain::user::UserId;
 use serde_json::json;
 
@@ -11,6 +14,9 @@ use crate::decision_world::{PUBLIC_URL, Person, World};
 use crate::world::Answer;
 
 const VERIFY: &str = "/api/v1/auth/verify-email";
+
+/// The password of those who register in tests.
+const PASSWORD: &str = "correct horse";
 
 /// The token of the link in the last mail, which goes to this address.
 fn token_to(world: &World, address: &str) -> String {
@@ -74,16 +80,21 @@ fn page(answer: &Answer) -> (u16, &str) {
 
 async fn change_email(world: &World, person: &Person, address: &str) -> Answer {
     let call = world.call("PUT", &person.path("/email")).by(&person.claims());
-    call.saying(&json!({"email": address})).send().await
+    call.saying(&json!({"email": address, "current_password": PASSWORD})).send().await
 }
 
-/// A token as the process seals it.
-fn sealed(world: &World, person: &Person, email_number: u32, until: i64) -> String {
+/// A token as the process signs it.
+fn signed(world: &World, person: &Person, email_number: u32, until: i64) -> String {
+    signed_by(&world.mail_link_key, person, email_number, until)
+}
+
+/// The same as whoever has the key signs it.
+fn signed_by(key: &TokenKey, person: &Person, email_number: u32, until: i64) -> String {
     let user = UserId::parse(&person.id).unwrap().0;
     let until = until * 1_000_000;
     let content =
         [user.as_bytes().as_slice(), &email_number.to_be_bytes(), &until.to_be_bytes()].concat();
-    world.token_key.sealing("verify-email").seal(b"", &content)
+    key.for_texts("verify-email").sign(b"", &content)
 }
 
 fn is_verified(answer: &Answer) -> &serde_json::Value {

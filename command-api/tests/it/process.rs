@@ -30,6 +30,7 @@ async fn start(pairs: &[(&str, &str)]) -> App {
         ("MILLRACE_COMMAND_API_BIND", "127.0.0.1:0"),
         ("KAFKA_BROKERS", "127.0.0.1:1"),
         ("DATABASE_URL", "postgres://nobody:nothing@127.0.0.1:1/none"),
+        ("REDIS_URL", "redis://127.0.0.1:1"),
     ];
     let pairs = fixed.iter().chain(pairs);
     let mut settings = Settings::new(pairs.map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
@@ -41,6 +42,7 @@ async fn start(pairs: &[(&str, &str)]) -> App {
 async fn without_a_key_it_is_not_ready_and_nobody_is_called_unauthenticated() {
     let app = start(&[
         ("MILLRACE_TOKEN_SECRET", "0123456789abcdef0123456789abcdef"),
+        ("MILLRACE_SESSION_SECRET", "fedcba9876543210fedcba9876543210"),
         ("MILLRACE_JWKS_URL", "http://127.0.0.1:1/jwks.json"),
     ])
     .await;

@@ -4,8 +4,8 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit, Mac};
-use settings::{Settings, TokenSecret};
+use hmac::{Hmac, Mac};
+use settings::{Settings, TokenSecret, keyed};
 use sha2::Sha256;
 use uuid::Uuid;
 
@@ -56,11 +56,6 @@ impl fmt::Debug for ActorKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ActorKey([redacted])")
     }
-}
-
-fn keyed(secret: &[u8]) -> Hmac<Sha256> {
-    // HMAC takes a key of any length: a long one is hashed, a short one padded.
-    Hmac::new_from_slice(secret).unwrap_or_else(|_| Hmac::new(&Default::default()))
 }
 
 #[cfg(test)]

@@ -91,6 +91,7 @@ mod tests {
             device_id: None,
             session_id: None,
             token_id: None,
+            revocable: None,
             actor: String::new(),
             expires_at,
         })

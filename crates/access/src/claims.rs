@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 
 use crate::actor::ActorKey;
+use crate::caller::Revocable;
 use crate::{Caller, Role, Roles, Unauthenticated};
 
 /// The claims that are read; others are ignored, a claim that stands twice is not.
@@ -20,6 +21,7 @@ pub(crate) struct Claims {
     iat: Option<NumericDate>,
     jti: Option<String>,
     sid: Option<String>,
+    user_version: Option<u64>,
     #[serde(default)]
     roles: Names,
     device_id: Option<String>,
@@ -34,6 +36,8 @@ pub(crate) struct ClaimRules {
     pub(crate) leeway: i64,
     /// Whether `iss`, `aud`, `iat`, `jti` and `sid` may be absent; present, they must be right.
     pub(crate) may_be_absent: bool,
+    /// How long an access token lives that is given out here, in seconds.
+    pub(crate) own_lifetime: i64,
     /// What hides subjects.
     pub(crate) actors: ActorKey,
 }
@@ -59,6 +63,7 @@ impl ClaimRules {
             .transpose()?;
         Ok(Caller {
             actor: self.actors.actor(&self.issuer, &subject),
+            revocable: Revocable::of(&subject, claims.sid.as_deref(), claims.user_version),
             subject,
             issuer: self.issuer.clone(),
             roles: claims.roles.0,
@@ -67,6 +72,23 @@ impl ClaimRules {
             token_id: claims.jti,
             expires_at: claims.exp.map(|exp| exp.0).unwrap_or_default(),
         })
+    }
+
+    /// The same of a token that was given out here: it says by what it can be taken back, and lives no longer
+    /// than those of today, whoever wrote what into it.
+    pub(crate) fn caller_of_ours(
+        &self,
+        mut claims: Claims,
+        now: i64,
+    ) -> Result<Caller, Unauthenticated> {
+        let issued_at = claims.iat.ok_or(wrong("iat"))?.0;
+        let latest = issued_at.saturating_add(self.own_lifetime);
+        claims.exp = claims.exp.map(|exp| NumericDate(exp.0.min(latest)));
+        let caller = self.caller(claims, now)?;
+        if caller.revocable.is_none() {
+            return Err(wrong("user_version"));
+        }
+        Ok(caller)
     }
 
     fn must_be_now(&self, claims: &Claims, now: i64) -> Result<(), Unauthenticated> {
@@ -187,7 +209,7 @@ mod tests {
     fn rules(may_be_absent: bool) -> ClaimRules {
         let (issuer, audience) = ("issuer".to_owned(), "audience".to_owned());
         let actors = ActorKey::from_settings(&mut settings::Settings::new([]));
-        ClaimRules { issuer, audience, leeway: 30, may_be_absent, actors }
+        ClaimRules { issuer, audience, leeway: 30, may_be_absent, own_lifetime: 900, actors }
     }
 
     fn complete() -> serde_json::Value {
@@ -273,6 +295,10 @@ mod tests {
             ("roles", json!("admin")),
             ("roles", json!([1])),
             ("roles", json!({"admin": true})),
+            ("user_version", json!("1")),
+            ("user_version", json!(-1)),
+            ("user_version", json!(1.5)),
+            ("user_version", json!([1])),
         ] {
             let refused = believed(&rules(true), with(claim, value.clone()));
             assert_eq!(refused, Err(Unauthenticated::Malformed), "{claim} {value}");

@@ -9,20 +9,20 @@ use settings::{Settings, table};
 use crate::KeySet;
 use crate::actor::ActorKey;
 use crate::claims::ClaimRules;
+use crate::revocations::WhenUnknown;
 
 /// The HS256 secret that everybody knows.
 const DEV_SECRET: &str = "local-dev-secret";
-
-/// Shortest HS256 secret outside the `dev` profile, in bytes (RFC 7518, 3.2).
-const MIN_SECRET_BYTES: usize = 32;
 
 /// Which access tokens are taken.
 #[derive(Debug, Clone)]
 pub struct AccessConfig {
     pub(crate) rules: ClaimRules,
-    /// The secret's key and those of the file.
-    pub(crate) keys: KeySet,
+    /// The secret's key, in the `dev` profile.
     pub(crate) hs256: KeySet,
+    /// The keys of the file, as it was at the start.
+    pub(crate) file: KeySet,
+    pub(crate) when_unknown: WhenUnknown,
     pub(crate) cache_entries: usize,
     pub(crate) jwks_path: Option<PathBuf>,
     pub(crate) jwks_url: Option<JwksUrl>,
@@ -44,22 +44,24 @@ impl AccessConfig {
     pub fn from_settings(settings: &mut Settings) -> Self {
         let is_dev = settings.text(&table::PROFILE) == "dev";
         let leeway = settings.millis(&table::ACCESS_TOKEN_LEEWAY).as_secs();
+        let own_lifetime = settings.seconds(&table::ACCESS_TOKEN_LIFETIME).as_secs();
         let rules = ClaimRules {
             issuer: settings.text(&table::JWT_ISSUER),
             audience: settings.text(&table::JWT_AUDIENCE),
             leeway: i64::try_from(leeway).unwrap_or_default(),
             may_be_absent: is_dev,
+            own_lifetime: i64::try_from(own_lifetime).unwrap_or_default(),
             actors: ActorKey::from_settings(settings),
         };
         let jwks_path = settings.optional_text(&table::JWKS_PATH).map(PathBuf::from);
         let jwks_url = jwks_url(settings);
-        let has_jwks = jwks_path.is_some() || jwks_url.is_some();
-        let hs256 = hs256(settings, is_dev, has_jwks);
+        let hs256 = hs256(settings, is_dev);
         let file = jwks_path.as_ref().map(|path| read_jwks(settings, path)).unwrap_or_default();
         Self {
             rules,
-            keys: file.and(hs256.clone()),
             hs256,
+            file,
+            when_unknown: when_unknown(settings),
             cache_entries: settings.size(&table::ACCESS_TOKEN_CACHE),
             jwks_path,
             jwks_url,
@@ -68,32 +70,30 @@ impl AccessConfig {
     }
 }
 
-fn hs256(settings: &mut Settings, is_dev: bool, has_jwks: bool) -> KeySet {
-    let name = table::JWT_SECRET.name;
-    match settings.optional_text(&table::JWT_SECRET) {
-        Some(secret) if is_dev => KeySet::from_hs256_secret(secret.as_bytes()),
-        None if is_dev => KeySet::from_hs256_secret(DEV_SECRET.as_bytes()),
-        Some(secret) if secret == DEV_SECRET => {
-            settings.fault(format!("{name} is the secret of the dev profile; choose another"));
-            KeySet::default()
-        }
-        Some(secret) if secret.len() < MIN_SECRET_BYTES => {
-            settings
-                .fault(format!("{name} must have at least {MIN_SECRET_BYTES} bytes in production"));
-            KeySet::default()
-        }
-        Some(secret) => KeySet::from_hs256_secret(secret.as_bytes()),
-        None => {
-            if !has_jwks {
-                settings.fault(format!(
-                    "no access token could be verified: set {}, {} or {name}",
-                    table::JWKS_URL.name,
-                    table::JWKS_PATH.name
-                ));
-            }
-            KeySet::default()
-        }
+fn when_unknown(settings: &mut Settings) -> WhenUnknown {
+    match settings.text(&table::REVOCATIONS_UNKNOWN).as_str() {
+        "allow" => WhenUnknown::Allow,
+        "refuse-all" => WhenUnknown::RefuseAll,
+        _ => WhenUnknown::RefuseAdmin,
     }
+}
+
+/// The key of the `dev` profile. Elsewhere there is none, whatever its secret: whoever verifies by a secret can sign
+/// with it as well, and what they sign nobody can take back.
+fn hs256(settings: &mut Settings, is_dev: bool) -> KeySet {
+    let given = settings.optional_text(&table::JWT_SECRET);
+    if is_dev {
+        return KeySet::from_hs256_secret(given.as_deref().unwrap_or(DEV_SECRET).as_bytes());
+    }
+    if given.is_some() {
+        let names = settings.set_by(&table::JWT_SECRET).join(", ");
+        let (url, path) = (table::JWKS_URL.name, table::JWKS_PATH.name);
+        settings.fault(format!(
+            "{names} must be absent outside the dev profile, which alone takes HS256 access tokens: in production \
+             command-api signs with EdDSA keys of its own, and {url} or {path} names the public keys of other issuers"
+        ));
+    }
+    KeySet::default()
 }
 
 fn jwks_url(settings: &mut Settings) -> Option<JwksUrl> {

@@ -1,6 +1,6 @@
 //! The keys by which access tokens are verified.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use base64::Engine;
@@ -55,6 +55,12 @@ impl KeySet {
         Ok(Self { hs256: None, eddsa })
     }
 
+    /// Ed25519 keys by their `kid`.
+    pub fn from_public_keys(keys: impl IntoIterator<Item = (String, [u8; 32])>) -> Self {
+        let eddsa = keys.into_iter().map(|(kid, x)| (kid, (x, DecodingKey::from_ed_der(&x))));
+        Self { hs256: None, eddsa: eddsa.collect() }
+    }
+
     /// These keys and the others; of two with one `kid` that of `self`.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
@@ -63,6 +69,18 @@ impl KeySet {
             self.eddsa.entry(kid).or_insert(key);
         }
         self
+    }
+
+    /// The same keys without the public ones of these names.
+    #[must_use]
+    pub(crate) fn without(mut self, kids: &VecDeque<String>) -> Self {
+        self.eddsa.retain(|kid, _| !kids.contains(kid));
+        self
+    }
+
+    /// The names of the public keys.
+    pub(crate) fn kids(&self) -> impl Iterator<Item = &str> {
+        self.eddsa.keys().map(String::as_str)
     }
 
     /// True where no token can be verified.

@@ -13,7 +13,7 @@ use crate::{AccessConfig, JwksError, KeySet, Verifier};
 /// Shortest time between two readings, however many unknown keys tokens name.
 const MIN_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Time between attempts while there is no key at all.
+/// Time between attempts while there is no key but perhaps the deployment's own.
 const FIRST_KEYS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Longest wait for one reading.
@@ -43,9 +43,28 @@ fn table_name() -> &'static str {
 
 /// Reads the public keys now and again, for as long as it is polled; a key that a token names and
 /// nobody knows asks for it sooner. What was read last holds while reading fails; a key set that was
-/// read and is empty withdraws every key. `keys` is ready while there is a key.
+/// read and is empty withdraws its keys. `keys` is ready while there is a key, whoever brought it, once all
+/// whose keys are awaited have brought them.
 pub async fn refresh(verifier: &Verifier, config: &AccessConfig, keys: Component) -> Infallible {
-    tell(verifier, &keys);
+    tokio::select! {
+        never = tell(verifier, &keys) => never,
+        never = read_again(verifier, config) => never,
+    }
+}
+
+/// Says whether there is a key, whenever that may have changed.
+async fn tell(verifier: &Verifier, keys: &Component) -> Infallible {
+    loop {
+        if verifier.knows_its_keys() {
+            keys.ready();
+        } else {
+            keys.not_ready("access tokens cannot be verified: keys are missing or were not read");
+        }
+        verifier.keys_changed.notified().await;
+    }
+}
+
+async fn read_again(verifier: &Verifier, config: &AccessConfig) -> Infallible {
     if config.jwks_path.is_none() && config.jwks_url.is_none() {
         return std::future::pending().await;
     }
@@ -55,7 +74,7 @@ pub async fn refresh(verifier: &Verifier, config: &AccessConfig, keys: Component
         let started = Instant::now();
         match read(&client, config).await {
             Ok(read) => {
-                if verifier.use_keys(read) {
+                if verifier.use_key_set(read) {
                     tracing::info!("public keys of access tokens changed");
                 }
             }
@@ -64,8 +83,7 @@ pub async fn refresh(verifier: &Verifier, config: &AccessConfig, keys: Component
                 "public keys of access tokens not read; those read before hold"
             ),
         }
-        tell(verifier, &keys);
-        if !verifier.has_keys() {
+        if !verifier.has_configured_keys() {
             sleep(FIRST_KEYS_INTERVAL).await;
             continue;
         }
@@ -77,16 +95,8 @@ pub async fn refresh(verifier: &Verifier, config: &AccessConfig, keys: Component
     }
 }
 
-fn tell(verifier: &Verifier, keys: &Component) {
-    if verifier.has_keys() {
-        keys.ready();
-    } else {
-        keys.not_ready("no access token can be verified: there is no key");
-    }
-}
-
 async fn read(client: &reqwest::Client, config: &AccessConfig) -> Result<KeySet, RefreshError> {
-    let mut keys = config.hs256.clone();
+    let mut keys = KeySet::default();
     if let Some(path) = &config.jwks_path {
         // A small local file: read in place rather than on another thread.
         let text = std::fs::read_to_string(path).map_err(RefreshError::File)?;

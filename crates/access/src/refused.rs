@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use http::HeaderValue;
-use problem_details::{Problem, ProblemType};
+use problem_details::{Problem, ProblemType, RefusedCaller};
 use telemetry::AccessRefused;
 
 use crate::{Caller, Role};
 
-/// When a caller may come back while no token can be verified.
+/// When a caller may come back while tokens cannot be judged.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Why there is no caller. The variants are for logs; every forged token gets the same answer.
+/// Why there is no caller. The variants are for logs; every forged token gets the same answer, and only
+/// one that was ours is told that it has expired or was revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unauthenticated {
     /// There is no `Authorization` header.
@@ -29,7 +30,7 @@ pub enum Unauthenticated {
     /// Its algorithm is none that a key of ours is used with.
     #[error("the access token's algorithm is not allowed")]
     AlgorithmNotAllowed,
-    /// There is no key at all, so that no token can be verified: not the caller's fault.
+    /// There is no key at all, or not this one while some were not read yet: not the caller's fault.
     #[error("no access token can be verified now")]
     NoKeys,
     /// Its key is none of ours.
@@ -47,6 +48,12 @@ pub enum Unauthenticated {
     /// It is not valid any more.
     #[error("the access token has expired")]
     Expired,
+    /// It was taken back before it expires.
+    #[error("the access token was revoked")]
+    Revoked,
+    /// Whether it was taken back is not known, and this caller is not taken without: not their fault.
+    #[error("whether the access token was revoked is not known now")]
+    RevocationsUnknown,
 }
 
 impl Unauthenticated {
@@ -64,6 +71,8 @@ impl Unauthenticated {
             Self::WrongClaim(_) => "wrong-claim",
             Self::NotYetValid => "not-yet-valid",
             Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::RevocationsUnknown => "revocations-unknown",
         }
     }
 }
@@ -71,14 +80,19 @@ impl Unauthenticated {
 impl Unauthenticated {
     /// Counts and logs the refusal, and makes its answer.
     pub fn refuse(self) -> Problem {
-        AccessRefused { reason: self.reason(), actor: None }.emit();
-        self.problem()
+        let reason = self.reason();
+        AccessRefused { reason, actor: None }.emit();
+        self.problem().with_refused_caller(RefusedCaller { reason, actor: None })
     }
 
     fn problem(self) -> Problem {
         let (challenge, detail) = match self {
             Unauthenticated::NoKeys => {
                 let detail = "no access token can be verified now; send it again";
+                return Problem::new(ProblemType::NotReady, detail).with_retry_after(RETRY_AFTER);
+            }
+            Unauthenticated::RevocationsUnknown => {
+                let detail = "whether the access token was revoked is not known; send it again";
                 return Problem::new(ProblemType::NotReady, detail).with_retry_after(RETRY_AFTER);
             }
             Unauthenticated::Missing => (
@@ -88,6 +102,11 @@ impl Unauthenticated {
             Unauthenticated::Expired => (
                 r#"Bearer realm="millrace", error="invalid_token", error_description="the access token has expired""#,
                 "the access token has expired; get a new one",
+            ),
+            // Who holds a token that was valid learns nothing by it.
+            Unauthenticated::Revoked => (
+                r#"Bearer realm="millrace", error="invalid_token", error_description="the access token was revoked; log in again""#,
+                "the access token was revoked; log in again",
             ),
             _ => (
                 r#"Bearer realm="millrace", error="invalid_token""#,
@@ -111,6 +130,9 @@ pub enum Forbidden {
     /// They speak for a device, and this is nothing of a device.
     #[error("the access token is bound to a device")]
     BoundToDevice,
+    /// They are somebody else, and nobody does this for others.
+    #[error("the access token is another user's")]
+    AnotherUser,
 }
 
 impl Forbidden {
@@ -120,6 +142,7 @@ impl Forbidden {
             Self::NoneOfTheRoles(_) => "role",
             Self::AnotherDevice => "another-device",
             Self::BoundToDevice => "bound-to-device",
+            Self::AnotherUser => "another-user",
         }
     }
 }
@@ -127,8 +150,10 @@ impl Forbidden {
 impl Forbidden {
     /// Counts and logs that this caller was refused, and makes the answer.
     pub fn refuse(self, caller: &Caller) -> Problem {
-        AccessRefused { reason: self.reason(), actor: Some(&caller.actor) }.emit();
-        self.problem()
+        let reason = self.reason();
+        AccessRefused { reason, actor: Some(&caller.actor) }.emit();
+        let actor = Some(caller.actor.clone());
+        self.problem().with_refused_caller(RefusedCaller { reason, actor })
     }
 
     fn problem(self) -> Problem {

@@ -1,5 +1,11 @@
 //! The table of access tokens: which are believed and which are refused.
 
+mod dev_profile;
+mod forged;
+mod own_keys;
+mod revoked;
+mod unknown_keys;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
@@ -10,7 +16,7 @@ use problem_details::ProblemType;
 use serde_json::{Value, json};
 use settings::Settings;
 
-use crate::{AccessConfig, Unauthenticated, Verifier};
+use crate::{AccessConfig, KeySet, Unauthenticated, Verifier};
 
 const NOW: i64 = 1_800_000_000;
 const SECRET: &[u8] = b"local-dev-secret";
@@ -43,10 +49,8 @@ fn dev() -> Verifier {
 }
 
 fn production() -> Verifier {
-    let secret = ("JWT_SECRET", "0123456789abcdef0123456789abcdef");
-    let verifier = Verifier::new(&config(&[secret]).unwrap());
-    let hs256 = crate::KeySet::from_hs256_secret(secret.1.as_bytes());
-    assert!(verifier.use_keys(crate::KeySet::from_jwks(&jwks()).unwrap().and(hs256)));
+    let verifier = Verifier::new(&config(&[]).unwrap());
+    assert!(verifier.use_key_set(KeySet::from_jwks(&jwks()).unwrap()));
     verifier
 }
 
@@ -64,10 +68,15 @@ fn hs256(header: &Value, claims: &Value, secret: &[u8]) -> String {
     signed(header, claims, Algorithm::HS256, &EncodingKey::from_secret(secret))
 }
 
-fn eddsa(header: &Value, claims: &Value) -> String {
+/// The private key of an Ed25519 seed.
+fn private_key(seed: &str) -> EncodingKey {
     let mut pkcs8 = vec![0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
-    pkcs8.extend(URL_SAFE_NO_PAD.decode(ED25519_SEED).unwrap());
-    signed(header, claims, Algorithm::EdDSA, &EncodingKey::from_ed_der(&pkcs8))
+    pkcs8.extend(URL_SAFE_NO_PAD.decode(seed).unwrap());
+    EncodingKey::from_ed_der(&pkcs8)
+}
+
+fn eddsa(header: &Value, claims: &Value) -> String {
+    signed(header, claims, Algorithm::EdDSA, &private_key(ED25519_SEED))
 }
 
 fn dev_claims() -> Value {
@@ -77,6 +86,15 @@ fn dev_claims() -> Value {
 fn production_claims() -> Value {
     json!({"iss": "millrace", "aud": "millrace", "sub": "ann", "exp": NOW + 900, "iat": NOW,
         "jti": "1", "sid": "2", "roles": ["user"]})
+}
+
+/// Of a session, made when its user's stream was at version 3: as those that are given out here.
+fn own_claims() -> Value {
+    let mut claims = production_claims();
+    claims["sub"] = json!("0198f0c2-7d3e-7c3b-8a57-0242ac120002");
+    claims["sid"] = json!("0198f0c2-7d3e-7c3b-8a57-0242ac120003");
+    claims["user_version"] = json!(3);
+    claims
 }
 
 fn production_header() -> Value {
@@ -104,15 +122,6 @@ fn a_token_of_the_walk_through_is_believed_in_development() {
 fn a_complete_eddsa_token_is_believed_in_production() {
     let token = eddsa(&production_header(), &production_claims());
     assert_eq!(verify(&production(), &token).as_deref(), Ok("ann"));
-}
-
-#[test]
-fn production_takes_hs256_only_with_a_secret_of_its_own() {
-    let header = json!({"alg": "HS256", "typ": "at+jwt"});
-    let token = hs256(&header, &production_claims(), b"0123456789abcdef0123456789abcdef");
-    assert!(verify(&production(), &token).is_ok());
-    let known = hs256(&header, &production_claims(), SECRET);
-    assert_eq!(verify(&production(), &known), Err(Unauthenticated::WrongSignature));
 }
 
 #[test]
@@ -229,8 +238,59 @@ fn a_remembered_token_is_refused_once_its_key_is_gone() {
     assert!(verify(&verifier, &token).is_ok());
     let other =
         json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "two", "x": ED25519_PUBLIC}]});
-    assert!(verifier.use_keys(crate::KeySet::from_jwks(&other.to_string()).unwrap()));
+    assert!(verifier.use_key_set(KeySet::from_jwks(&other.to_string()).unwrap()));
     assert_eq!(verify(&verifier, &token), Err(Unauthenticated::UnknownKey));
+}
+
+#[test]
+fn each_source_of_keys_is_replaced_alone() {
+    let verifier = production();
+    let own = |kid: &str| {
+        let x: [u8; 32] = URL_SAFE_NO_PAD.decode(ED25519_PUBLIC).unwrap().try_into().unwrap();
+        KeySet::from_public_keys([(kid.to_owned(), x)])
+    };
+    let of =
+        |kid: &str| eddsa(&json!({"alg": "EdDSA", "typ": "at+jwt", "kid": kid}), &own_claims());
+    assert!(verifier.use_own_keys(own("own")));
+    assert!(!verifier.use_own_keys(own("own")), "nothing changed");
+    assert!(verify(&verifier, &of("own")).is_ok() && verify(&verifier, &of("one")).is_ok());
+    assert!(verifier.use_key_set(KeySet::default()));
+    assert!(verify(&verifier, &of("own")).is_ok());
+    assert_eq!(verify(&verifier, &of("one")), Err(Unauthenticated::UnknownKey));
+    // Also for whoever was believed before, the old key is none any more.
+    assert!(verifier.use_own_keys(own("next")));
+    assert_eq!(verify(&verifier, &of("own")), Err(Unauthenticated::UnknownKey));
+    assert!(verify(&verifier, &of("next")).is_ok());
+}
+
+#[test]
+fn until_keys_were_read_nobody_is_refused_for_want_of_them() {
+    let verifier = Verifier::new(&config(&[("MILLRACE_JWKS_URL", "http://127.0.0.1:1/")]).unwrap());
+    assert!(verifier.use_own_keys(KeySet::from_public_keys([("own".to_owned(), [1; 32])])));
+    let token = eddsa(&production_header(), &production_claims());
+    assert_eq!(verify(&verifier, &token), Err(Unauthenticated::NoKeys));
+    assert!(verifier.has_keys() && !verifier.knows_its_keys());
+    assert!(!verifier.use_key_set(KeySet::default()), "there is none to be read");
+    assert_eq!(verify(&verifier, &token), Err(Unauthenticated::UnknownKey));
+    assert!(verifier.knows_its_keys());
+    // So it is with the deployment's own, once somebody is about to bring them.
+    verifier.expect_own_keys();
+    assert_eq!(verify(&verifier, &token), Err(Unauthenticated::NoKeys));
+    assert!(verifier.use_own_keys(KeySet::default()));
+    assert_eq!(verify(&verifier, &token), Err(Unauthenticated::NoKeys), "there is none at all");
+    assert!(!verifier.knows_its_keys());
+}
+
+#[test]
+fn nobody_else_s_key_stands_in_for_the_deployment_s_own() {
+    let verifier = Verifier::new(&config(&[]).unwrap());
+    assert!(!verifier.has_keys(), "without settings there are only the deployment's own keys");
+    assert!(verifier.use_key_set(KeySet::from_public_keys([("one".to_owned(), [1; 32])])));
+    assert!(verifier.has_keys());
+    let x: [u8; 32] = URL_SAFE_NO_PAD.decode(ED25519_PUBLIC).unwrap().try_into().unwrap();
+    assert!(verifier.use_own_keys(KeySet::from_public_keys([("one".to_owned(), x)])));
+    let token = eddsa(&production_header(), &own_claims());
+    assert!(verify(&verifier, &token).is_ok());
 }
 
 #[tokio::test]
@@ -274,6 +334,23 @@ fn every_refusal_is_counted_by_its_reason() {
     for reason in ["role", "not-bearer"] {
         let series = format!("access_refused_total{{reason=\"{reason}\"}}");
         assert!(text.contains(&series), "{series} is not in {text}");
+    }
+}
+
+#[test]
+fn every_refusal_says_for_the_audit_why_and_whom() {
+    let caller = {
+        let token = hs256(&json!({"alg": "HS256"}), &dev_claims(), SECRET);
+        dev().verify(&headers(&[&format!("Bearer {token}")]), NOW).unwrap()
+    };
+    let forbidden = caller.must_be_any(&[crate::Role::Analyst]).unwrap_err();
+    for (problem, reason, actor) in [
+        (Unauthenticated::Expired.refuse(), "expired", None),
+        (forbidden.refuse(&caller), "role", Some(caller.actor.clone())),
+    ] {
+        let response = axum::response::IntoResponse::into_response(problem);
+        let refused = response.extensions().get::<problem_details::RefusedCaller>();
+        assert_eq!(refused, Some(&problem_details::RefusedCaller { reason, actor }));
     }
 }
 
@@ -364,7 +441,15 @@ fn every_forged_token_gets_the_same_answer() {
     ]
     .map(Unauthenticated::refuse)
     .into();
-    assert!(answers.iter().all(|answer| *answer == answers[0]));
+    // The audit is told why; whoever asks is not.
+    let told: Vec<_> = answers
+        .iter()
+        .map(|answer| {
+            let response = axum::response::IntoResponse::into_response(answer.clone());
+            (serde_json::to_string(answer).unwrap(), response.headers().clone())
+        })
+        .collect();
+    assert!(told.iter().all(|answer| *answer == told[0]), "{told:?}");
     assert_eq!(answers[0].kind(), ProblemType::Unauthenticated);
     let response = axum::response::IntoResponse::into_response(answers[0].clone());
     assert_eq!(response.status(), 401);
@@ -375,12 +460,12 @@ fn every_forged_token_gets_the_same_answer() {
 #[test]
 fn contradictory_settings_are_refused_by_name() {
     for (pairs, named) in [
-        (&[][..], "set MILLRACE_JWKS_URL, MILLRACE_JWKS_PATH or JWT_SECRET"),
-        (&[("JWT_SECRET", "local-dev-secret")], "JWT_SECRET is the secret of the dev profile"),
-        (&[("SECRET_KEY", "short")], "JWT_SECRET must have at least 32 bytes"),
-        (&[("JWT_SECRET", "a"), ("SECRET_KEY", "b")], "mean the same but differ"),
+        (&[("JWT_SECRET", "local-dev-secret")][..], "JWT_SECRET must be absent"),
+        (&[("JWT_SECRET", "a"), ("SECRET_KEY", "a")], "JWT_SECRET, SECRET_KEY must be absent"),
+        (&[("MILLRACE_PROFILE", "dev"), ("JWT_SECRET", "a"), ("SECRET_KEY", "b")], "but differ"),
         (&[("MILLRACE_JWKS_URL", "ftp://x")], "MILLRACE_JWKS_URL must be an http"),
         (&[("MILLRACE_JWKS_PATH", "/no/such/file")], "MILLRACE_JWKS_PATH cannot be read"),
+        (&[("MILLRACE_REVOCATIONS_UNKNOWN", "refuse")], "MILLRACE_REVOCATIONS_UNKNOWN must be"),
     ] {
         let faults = config(pairs).unwrap_err().join("\n");
         assert!(faults.contains(named), "{faults}");
@@ -389,7 +474,8 @@ fn contradictory_settings_are_refused_by_name() {
 
 #[test]
 fn secrets_are_never_printed() {
-    let config = config(&[("JWT_SECRET", "0123456789abcdef0123456789abcdef")]).unwrap();
+    let secret = ("JWT_SECRET", "0123456789abcdef0123456789abcdef");
+    let config = config(&[("MILLRACE_PROFILE", "dev"), secret]).unwrap();
     let printed = format!("{config:?} {:?}", Verifier::new(&config));
     assert!(printed.contains("[redacted]") && !printed.contains("0123456789"), "{printed}");
 }

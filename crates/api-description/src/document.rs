@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use axum::http::Method;
+use rate_limit::Rated;
 use serde_json::{Map, Value, json};
 
 use crate::schema::{broken_rule, problem};
@@ -15,7 +17,8 @@ the view is behind.
 
 Limits are those of a deployment that sets no others. Every error is a problem document; its `type` is \
 what programs may rely on. A method that a path does not take is answered `405` with `Allow`. Answers of \
-more than 1 KiB come as `br` or `gzip` where `Accept-Encoding` says so.";
+more than 1 KiB come as `br` or `gzip` where `Accept-Encoding` says so. Every answer tells by `RateLimit` and \
+`RateLimit-Policy` how much more may be asked for, where that is limited.";
 
 /// Operations, and the schemas that they speak of by name.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +48,13 @@ impl Description {
         self.operations.extend(other.operations);
         self.schemas.extend(other.schemas);
         self
+    }
+
+    /// What a request of each operation counts as, by its method and its path as it is routed; nothing where it
+    /// is not counted.
+    pub fn ratings(&self) -> impl Iterator<Item = (Method, &'static str, Option<Rated>)> {
+        let operations = self.operations.iter();
+        operations.map(|it| (it.verb().method(), it.path(), it.rating()))
     }
 
     /// The OpenAPI 3.1 document.
@@ -119,7 +129,7 @@ mod tests {
         let statuses: Vec<&String> = operation["responses"].as_object().unwrap().keys().collect();
         assert_eq!(
             statuses,
-            ["202", "400", "401", "403", "414", "431", "500", "502", "503", "504"]
+            ["202", "400", "401", "403", "414", "429", "431", "500", "502", "503", "504"]
         );
         let problem = |status: &str| {
             let content = &operation["responses"][status]["content"]["application/problem+json"];
@@ -152,6 +162,17 @@ mod tests {
         let link = &old["responses"]["202"]["headers"]["Link"]["$ref"];
         assert_eq!(link, "#/components/headers/CanonicalPath");
         assert_eq!(new["responses"]["202"]["headers"].get("Link"), None);
+    }
+
+    #[test]
+    fn an_operation_that_is_not_counted_is_never_refused_for_a_quota() {
+        let asked = Operation::new(Verb::Get, "/health", "health", "Health").not_limited();
+        let description = described().into_description().with(asked);
+        let rated: Vec<_> = description.ratings().collect();
+        let write = (Method::POST, "/things", Some(Rated::WRITE));
+        assert_eq!((&rated[0], &rated[2]), (&write, &(Method::GET, "/health", None)));
+        let responses = &description.openapi()["paths"]["/health"]["get"]["responses"];
+        assert!(responses.get("429").is_none() && responses.get("503").is_some(), "{responses}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Requests that work as they stand.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 /// A request, and the status with which it is answered when the operations before it were tried in
@@ -10,7 +12,7 @@ pub struct Example {
     summary: &'static str,
     status: u16,
     path: Option<&'static str>,
-    query: Option<&'static str>,
+    query: Option<Cow<'static, str>>,
     headers: Vec<(&'static str, &'static str)>,
     body: Option<(&'static str, Value)>,
 }
@@ -29,8 +31,8 @@ impl Example {
 
     /// With this query.
     #[must_use]
-    pub fn query(self, query: &'static str) -> Self {
-        Self { query: Some(query), ..self }
+    pub fn query(self, query: impl Into<Cow<'static, str>>) -> Self {
+        Self { query: Some(query.into()), ..self }
     }
 
     /// With this header.
@@ -64,8 +66,8 @@ impl Example {
         if let Some(path) = self.path {
             object.insert("path".to_owned(), path.into());
         }
-        if let Some(query) = self.query {
-            object.insert("query".to_owned(), query.into());
+        if let Some(query) = &self.query {
+            object.insert("query".to_owned(), query.clone().into());
         }
         if !self.headers.is_empty() {
             let headers =

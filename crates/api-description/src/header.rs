@@ -25,6 +25,10 @@ pub enum Header {
     CanonicalPath,
     /// The preferences that were honoured.
     PreferenceApplied,
+    /// Where the caller stands with the quota that ends first.
+    RateLimit,
+    /// The quotas of the caller.
+    RateLimitPolicy,
     /// The id of the request.
     RequestId,
     /// When to come back.
@@ -35,7 +39,7 @@ pub enum Header {
 
 impl Header {
     /// Every header.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Age,
         Self::CacheControl,
         Self::CacheStatus,
@@ -46,6 +50,8 @@ impl Header {
         Self::NextPage,
         Self::CanonicalPath,
         Self::PreferenceApplied,
+        Self::RateLimit,
+        Self::RateLimitPolicy,
         Self::RequestId,
         Self::RetryAfter,
         Self::WwwAuthenticate,
@@ -62,6 +68,8 @@ impl Header {
             Self::Location => "Location",
             Self::NextPage | Self::CanonicalPath => "Link",
             Self::PreferenceApplied => "Preference-Applied",
+            Self::RateLimit => "RateLimit",
+            Self::RateLimitPolicy => "RateLimit-Policy",
             Self::RequestId => "X-Request-Id",
             Self::RetryAfter => "Retry-After",
             Self::WwwAuthenticate => "WWW-Authenticate",
@@ -81,6 +89,8 @@ impl Header {
             Self::NextPage => "NextPage",
             Self::CanonicalPath => "CanonicalPath",
             Self::PreferenceApplied => "PreferenceApplied",
+            Self::RateLimit => "RateLimit",
+            Self::RateLimitPolicy => "RateLimitPolicy",
             Self::RequestId => "RequestId",
             Self::RetryAfter => "RetryAfter",
             Self::WwwAuthenticate => "WwwAuthenticate",
@@ -96,7 +106,8 @@ impl Header {
                 json!({"type": "integer", "minimum": 1}),
             ),
             Self::CacheControl => (
-                "`no-cache`, with `private` for what belongs to a caller: keep it, and ask before using it.",
+                "`no-cache`, with `private` for what belongs to a caller: keep it, and ask before using it. \
+                 `public` with a `max-age`: use it for so many seconds without asking.",
                 text,
             ),
             Self::CacheStatus => ("What the cache in front of the database did (RFC 9211).", text),
@@ -118,6 +129,14 @@ impl Header {
             }
             Self::CanonicalPath => ("`<canonical path>; rel=\"canonical\"`.", text),
             Self::PreferenceApplied => ("Which preferences were honoured (RFC 7240).", text),
+            Self::RateLimit => (
+                "Of the quota that ends first, how much is left (`r`) and in how many seconds it is whole again, or there is enough for the request (`t`).",
+                json!({"type": "string", "pattern": "^\"[a-z-]+\";r=[0-9]+;t=[0-9]+$"}),
+            ),
+            Self::RateLimitPolicy => (
+                "The quotas that hold: how much (`q`) in how many seconds (`w`), and of what, where that is not requests (`qu`).",
+                text,
+            ),
             Self::RequestId => (
                 "The id of the request, yours or a new one: name it when you ask for help.",
                 json!({"type": "string", "minLength": 1, "maxLength": 128}),

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use axum::http::Method;
 use axum::routing::MethodFilter;
 use problem_details::ProblemType;
+use rate_limit::Rated;
 use serde_json::{Map, Value, json};
 
 use crate::answer::headers;
@@ -51,6 +53,8 @@ pub struct Operation {
     tag: &'static str,
     is_deprecated: bool,
     needs_access: bool,
+    /// What it counts as, if it is counted.
+    rated: Option<Rated>,
     parameters: Vec<Parameter>,
     bodies: Vec<(&'static str, Value)>,
     answers: Vec<Answer>,
@@ -80,6 +84,16 @@ impl Verb {
         }
     }
 
+    pub(crate) fn method(self) -> Method {
+        match self {
+            Self::Get => Method::GET,
+            Self::Post => Method::POST,
+            Self::Put => Method::PUT,
+            Self::Patch => Method::PATCH,
+            Self::Delete => Method::DELETE,
+        }
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Get => "get",
@@ -92,8 +106,10 @@ impl Verb {
 }
 
 impl Operation {
-    /// An operation that everybody may try, known to programs by `id`.
+    /// An operation that everybody may try, known to programs by `id`. It counts as a read of one thing or as
+    /// a decision, by its method.
     pub fn new(verb: Verb, path: &'static str, id: &'static str, summary: &'static str) -> Self {
+        let rated = if verb == Verb::Get { Rated::READ } else { Rated::WRITE };
         Self {
             verb,
             path,
@@ -103,6 +119,7 @@ impl Operation {
             tag: "",
             is_deprecated: false,
             needs_access: false,
+            rated: Some(rated),
             parameters: Vec::new(),
             bodies: Vec::new(),
             answers: Vec::new(),
@@ -137,6 +154,30 @@ impl Operation {
     #[must_use]
     pub fn with_access(self) -> Self {
         Self { needs_access: true, ..self }.problems(&OF_ACCESS)
+    }
+
+    /// It reads many things, and counts as more for the quotas of whoever asks.
+    #[must_use]
+    pub fn listing(self) -> Self {
+        Self { rated: Some(Rated::LIST), ..self }
+    }
+
+    /// It is asked for before there is an access token, or to get the next one: it has quotas of its own.
+    #[must_use]
+    pub fn authenticating(self) -> Self {
+        Self { rated: Some(Rated::AUTH), ..self }
+    }
+
+    /// It takes facts, which have a quota of their own.
+    #[must_use]
+    pub fn reporting(self) -> Self {
+        Self { rated: Some(Rated::FACTS), ..self }
+    }
+
+    /// No quota keeps anybody from it.
+    #[must_use]
+    pub fn not_limited(self) -> Self {
+        Self { rated: None, ..self }
     }
 
     /// It takes these parameters.
@@ -180,6 +221,16 @@ impl Operation {
 
     pub(crate) fn path(&self) -> &'static str {
         self.path
+    }
+
+    /// What a request counts as, if it is counted.
+    pub(crate) fn rating(&self) -> Option<Rated> {
+        self.rated
+    }
+
+    fn may_come_to(&self, kind: ProblemType) -> bool {
+        let is_over = kind == ProblemType::QuotaExceeded && self.rated.is_some();
+        is_over || self.problems.contains(&kind)
     }
 
     /// As OpenAPI writes it.
@@ -236,7 +287,7 @@ impl Operation {
         let answers = self.answers.iter().map(|answer| (answer.status(), answer.object()));
         let mut responses: BTreeMap<u16, Value> = answers.collect();
         let mut problems: BTreeMap<u16, Vec<ProblemType>> = BTreeMap::new();
-        for kind in ProblemType::ALL.iter().filter(|kind| self.problems.contains(kind)) {
+        for kind in ProblemType::ALL.iter().filter(|kind| self.may_come_to(**kind)) {
             problems.entry(kind.status().as_u16()).or_default().push(*kind);
         }
         for (status, kinds) in problems {
@@ -262,6 +313,7 @@ fn problem_response(status: u16, kinds: &[ProblemType]) -> Value {
     let uris: Vec<&str> = kinds.iter().map(|kind| kind.uri()).collect();
     let of_status: &[Header] = match status {
         401 | 403 => &[Header::WwwAuthenticate],
+        429 => &[Header::RetryAfter, Header::RateLimit, Header::RateLimitPolicy],
         502 | 503 => &[Header::RetryAfter],
         _ => &[],
     };

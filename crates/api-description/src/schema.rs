@@ -53,6 +53,7 @@ pub(crate) fn problem() -> Value {
             "request_id": {"type": "string", "format": "uuid", "description": "The event that the request may have become."},
             "errors": {"type": "array", "items": named("BrokenRule")},
             "results": {"type": "array", "items": named("EventResult"), "description": "Of several events that fared alike."},
+            "enrolment": {"type": "object", "description": "The second factor that has to be enrolled, as it is handed out."},
             "projection": {"type": "string", "description": "The view that is behind."},
             "topic": {"type": "string"},
             "partition": {"type": "integer", "minimum": 0},

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use hmac::{Hmac, KeyInit, Mac};
-use settings::{Settings, TokenSecret};
+use hmac::{Hmac, Mac};
+use settings::{Settings, TokenSecret, keyed};
 use sha2::Sha256;
 
 /// What of a SHA-256 MAC is kept.
@@ -54,9 +54,4 @@ impl fmt::Debug for TokenKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TokenKey([redacted])")
     }
-}
-
-pub(crate) fn keyed(secret: &[u8]) -> Hmac<Sha256> {
-    // HMAC takes a key of any length: a long one is hashed, a short one padded.
-    Hmac::new_from_slice(secret).unwrap_or_else(|_| Hmac::new(&Default::default()))
 }

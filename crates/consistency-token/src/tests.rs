@@ -75,6 +75,27 @@ fn a_key_is_never_printed() {
     assert_eq!(format!("{:?}", TokenKey::derive(b"a secret")), "TokenKey([redacted])");
 }
 
+#[test]
+fn the_record_of_an_event_takes_its_place() {
+    let (event, record) = (Token::of_stream("user-1", 3), Token::of_record("t", 0, 5, 9));
+    let mut token = event.clone();
+    token.place("user-1", 3, &record);
+    assert_eq!(token, record);
+    // Many streams of one partition are one entry.
+    let streams: Vec<_> = (0..63).map(|n| Token::of_stream(&format!("user-{n}"), 3)).collect();
+    let mut token = merged(&[merged(&streams).unwrap(), Token::of_record("t", 0, 5, 70)]).unwrap();
+    for n in 0..63 {
+        token.place(&format!("user-{n}"), 3, &Token::of_record("t", 0, 5, 10 + n));
+    }
+    assert_eq!(token, merged(&[record.clone(), Token::of_record("t", 0, 5, 72)]).unwrap());
+    // What was not asked for, or of a later event, is left.
+    for (id, version) in [("user-1", 2), ("user-2", 3)] {
+        let mut token = event.clone();
+        token.place(id, version, &record);
+        assert_eq!(token, event);
+    }
+}
+
 fn token() -> impl Strategy<Value = Token> {
     let number = prop_oneof![0..4_u64, any::<u64>()];
     let log = ("[a-c]{0,2}", 0..3_u32, prop_oneof![0..4_u32, any::<u32>()], number.clone())

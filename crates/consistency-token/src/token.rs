@@ -76,6 +76,16 @@ impl Token {
         Ok(())
     }
 
+    /// Asks for a record in place of the event of a stream that it holds: the streams of a topic then take no
+    /// more room than its partitions. What is asked of a later event of the stream stays, and so does what is
+    /// not asked.
+    pub fn place(&mut self, id: &str, version: u64, record: &Self) {
+        if self.streams.get(id).is_some_and(|asked| *asked <= version) {
+            self.streams.remove(id);
+            merge_by_max(&mut self.logs, &record.logs);
+        }
+    }
+
     /// What the token asks for: the log's entries first, each kind in its order.
     pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         let logs = self.logs.iter().map(|(at, offset)| Entry::Log {

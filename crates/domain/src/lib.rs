@@ -5,9 +5,12 @@ pub mod decision;
 pub mod device;
 pub mod json_text;
 pub mod role;
+pub mod session;
 pub mod user;
 
 mod characters;
+mod revoked;
 mod timestamp;
 
+pub use revoked::Revoked;
 pub use timestamp::Timestamp;

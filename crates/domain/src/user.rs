@@ -5,9 +5,12 @@
 //! means that the person was erased.
 
 mod change_email;
+mod change_password;
 mod claims;
 mod deactivate_user;
 mod email;
+mod end_sessions;
+mod enrol_second_factor;
 mod erase_user;
 mod event;
 mod grant_role;
@@ -16,7 +19,9 @@ mod profile;
 mod reactivate_user;
 mod register_user;
 mod register_verified_user;
+mod remove_second_factor;
 mod request_email_verification;
+mod reset_password;
 mod revoke_role;
 mod state;
 mod update_profile;
@@ -29,8 +34,11 @@ mod scenario;
 mod tests;
 
 pub use change_email::ChangeEmail;
+pub use change_password::{ChangePassword, ChangePasswordError};
 pub use deactivate_user::DeactivateUser;
 pub use email::{Email, EmailError};
+pub use end_sessions::EndSessions;
+pub use enrol_second_factor::{EnrolSecondFactor, EnrolSecondFactorError};
 pub use erase_user::EraseUser;
 pub use event::{ProfileChange, UserEvent};
 pub use grant_role::GrantRole;
@@ -39,7 +47,9 @@ pub use profile::{Bio, BioError, FullName, FullNameError, ImageUrl, ImageUrlErro
 pub use reactivate_user::ReactivateUser;
 pub use register_user::{RegisterUser, RegisterUserError};
 pub use register_verified_user::RegisterVerifiedUser;
+pub use remove_second_factor::{RemoveSecondFactor, RemoveSecondFactorError};
 pub use request_email_verification::{RequestEmailVerification, RequestEmailVerificationError};
+pub use reset_password::{ResetPassword, ResetPasswordError};
 pub use revoke_role::RevokeRole;
 pub use state::{NoSuchUser, STATE_REVISION, User, evolve};
 pub use update_profile::UpdateProfile;

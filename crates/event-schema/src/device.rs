@@ -65,7 +65,7 @@ impl EventFamily for DeviceEvent {
                     V1.read_deser(datum).map_err(|_| DecodeError::Malformed { what: "datum" })?;
                 record.upcast().map(Self::Reported)
             }
-            Schema::User(_) => Err(DecodeError::Malformed { what: "schema" }),
+            Schema::User(_) | Schema::Session(_) => Err(DecodeError::Malformed { what: "schema" }),
         }
     }
 }

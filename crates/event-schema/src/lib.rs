@@ -7,9 +7,11 @@ pub mod header;
 pub mod personal;
 pub mod registry;
 pub mod schema;
+pub mod session;
 pub mod user;
 
 mod datum;
+mod decided;
 mod wire;
 
 /// The most bytes that one length inside a datum may ask for.

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use schema_registry_converter::async_impl::schema_registry::{SrSettings, get_schema_by_id};
 use schema_registry_converter::error::SRCError;
 use schema_registry_converter::schema_registry_common::{RawError, RegisteredSchema, SchemaType};
-use settings::{Authorities, Settings, table};
+use settings::{Authorities, Settings, table, without_userinfo};
 use tokio::time::Instant;
 
 pub use probe::{Refused, Reply};
@@ -29,8 +29,8 @@ const FORGET_ABOVE: usize = 1024;
 /// The Confluent API's code for "no such schema". Other 404s come from a wrong address.
 const SCHEMA_NOT_FOUND: u32 = 40403;
 
-/// How to reach the registry.
-#[derive(Debug, Clone)]
+/// How to reach the registry. Printed without user and password.
+#[derive(Clone)]
 pub struct RegistryConfig {
     /// The Confluent REST API.
     pub url: String,
@@ -100,7 +100,6 @@ pub enum RegistryConfigError {
 }
 
 /// The registry and what it has said.
-#[derive(Debug)]
 pub struct Registry {
     settings: SrSettings,
     slots: Mutex<HashMap<u32, Arc<Slot>>>,
@@ -175,6 +174,23 @@ impl RegistryConfig {
             }
             None => request,
         }
+    }
+}
+
+impl fmt::Debug for RegistryConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegistryConfig")
+            .field("url", &without_userinfo(&self.url))
+            .field("timeout", &self.timeout)
+            .field("credentials", &self.credentials)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Its client keeps the address as it was set.
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").finish_non_exhaustive()
     }
 }
 

@@ -1,12 +1,14 @@
 //! Every schema version ever released, as part of the program.
 
 mod device;
+mod session;
 mod user;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 pub use device::DeviceSchema;
+pub use session::SessionSchema;
 pub use user::UserSchema;
 
 macro_rules! families {
@@ -54,6 +56,8 @@ families! {
     Device(DeviceSchema);
     /// What happens to users.
     User(UserSchema);
+    /// What happens to sessions.
+    Session(SessionSchema);
 }
 
 /// What there is to say of a schema version.
@@ -62,6 +66,17 @@ struct Released {
     record_name: &'static str,
     version: i32,
     event_type: &'static str,
+}
+
+impl Released {
+    /// The first version of a record.
+    const fn first(
+        text: &'static str,
+        record_name: &'static str,
+        event_type: &'static str,
+    ) -> Self {
+        Self { text, record_name, version: 1, event_type }
+    }
 }
 
 impl Schema {
@@ -77,7 +92,16 @@ impl Schema {
         Self::User(UserSchema::ReactivatedV1),
         Self::User(UserSchema::RoleGrantedV1),
         Self::User(UserSchema::RoleRevokedV1),
+        Self::User(UserSchema::PasswordChangedV1),
+        Self::User(UserSchema::SessionsEndedV1),
+        Self::User(UserSchema::SecondFactorEnrolledV1),
+        Self::User(UserSchema::SecondFactorRemovedV1),
         Self::User(UserSchema::ErasedV1),
+        Self::Session(SessionSchema::LoggedInV1),
+        Self::Session(SessionSchema::RefreshedV1),
+        Self::Session(SessionSchema::ReuseDetectedV1),
+        Self::Session(SessionSchema::LoggedOutV1),
+        Self::Session(SessionSchema::RevokedV1),
     ];
 
     /// The schema as it stands in its file, which is what the registry is given.
@@ -127,7 +151,7 @@ impl Family {
     pub const fn is_decided(self) -> bool {
         match self {
             Self::Device => false,
-            Self::User => true,
+            Self::User | Self::Session => true,
         }
     }
 

@@ -12,7 +12,8 @@ mod write;
 use domain::user::UserEvent;
 
 pub use self::state::{StateError, decode_state, encode_state};
-pub use self::write::{EncodeError, encode};
+pub use self::write::encode;
+pub use crate::decided::EncodeError;
 use crate::schema::{Schema, UserSchema};
 
 /// The schema that an event is written with; its id is what [`encode`] is given.
@@ -27,6 +28,10 @@ pub const fn schema_of<P>(event: &UserEvent<P>) -> Schema {
         UserEvent::Reactivated => UserSchema::ReactivatedV1,
         UserEvent::RoleGranted { .. } => UserSchema::RoleGrantedV1,
         UserEvent::RoleRevoked { .. } => UserSchema::RoleRevokedV1,
+        UserEvent::PasswordChanged => UserSchema::PasswordChangedV1,
+        UserEvent::SessionsEnded => UserSchema::SessionsEndedV1,
+        UserEvent::SecondFactorEnrolled => UserSchema::SecondFactorEnrolledV1,
+        UserEvent::SecondFactorRemoved => UserSchema::SecondFactorRemovedV1,
         UserEvent::Erased => UserSchema::ErasedV1,
     })
 }

@@ -7,12 +7,21 @@
 use std::fmt;
 
 use domain::Timestamp;
-use hmac::{Hmac, KeyInit, Mac};
-use settings::{Settings, TokenSecret};
+use hmac::{Hmac, Mac};
+use settings::{Settings, TokenSecret, keyed};
 use sha2::Sha256;
 
 /// A keyed hash of a value.
 pub type Digest = [u8; 32];
+
+/// A value that a stream may have a claim on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClaimOf {
+    /// What kind of value.
+    pub kind: &'static str,
+    /// The value.
+    pub digest: Digest,
+}
 
 /// What a decision does to the claims of its stream. A stream has at most one claim of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,11 +103,6 @@ impl fmt::Debug for ClaimKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ClaimKey([redacted])")
     }
-}
-
-fn keyed(secret: &[u8]) -> Hmac<Sha256> {
-    // HMAC takes a key of any length: a long one is hashed, a short one padded.
-    Hmac::new_from_slice(secret).unwrap_or_else(|_| Hmac::new(&Default::default()))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //!
 //! - [`EventStore::append`] takes the events of a decision if the stream still stands where the decision
 //!   was made, and with them, in the same transaction, its [claims](claim), the
-//!   [answer](request) to its request and [what belongs to persons](beside);
+//!   [answer](request) to its request and [what is written beside](beside);
 //! - the [`relay`] publishes events, each stream's in their order and one at a time;
 //! - a store that was not [compared](compare) with the log since it began to run takes nothing.
 //!
@@ -22,6 +22,7 @@ pub mod postgres;
 pub mod publications;
 pub mod relay;
 pub mod request;
+pub mod second_factor;
 mod store;
 
 pub use append::{Append, AppendError, Closed, State};

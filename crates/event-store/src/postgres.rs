@@ -5,8 +5,11 @@ mod claims;
 mod forget;
 mod mails;
 mod outbox;
+mod passwords;
 mod read;
+mod revocations;
 mod rows;
+mod second_factors;
 mod stream;
 
 use std::sync::Arc;
@@ -18,13 +21,15 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::append::{Append, AppendError};
+use crate::append::{Append, AppendError, State};
 use crate::beside::{Beside, DueMail, MailsBeside};
-use crate::claim::{ClaimKey, Digest};
+use crate::claim::{ClaimKey, ClaimOf, Digest};
 use crate::event::{Event, LogPlace};
 use crate::publications::Publications;
 use crate::request::{AnsweredRequest, NewRequest, RequestKey};
+use crate::second_factor::{SecondFactor, UsedCode};
 use crate::store::{EventStore, Found, StoreError};
+use outbox::Channels;
 
 pub use outbox::PostgresOutbox;
 
@@ -45,6 +50,8 @@ struct Shared {
     owner: PgConnectOptions,
     /// Distinguishes deployments that share a database.
     lock: i64,
+    /// The channel on which is told whose access tokens are taken.
+    changed: String,
     /// The session of a process that waits until the owner ends.
     waiting: Mutex<Option<PgConnection>>,
     claim_key: Digest,
@@ -58,18 +65,21 @@ struct Shared {
 
 impl Postgres {
     /// A store whose sessions find its tables by their search path; those of `owner` have no limit on
-    /// how long they idle. `deployment` is the deployment's prefix.
+    /// how long they idle. `deployment` is the deployment's prefix, `identity_schema` the schema of what
+    /// belongs to persons.
     pub fn new(
         pool: PgPool,
         owner: PgConnectOptions,
         deployment: &str,
+        identity_schema: &str,
         claim_key: &ClaimKey,
     ) -> Self {
-        let lock = claim_lock(deployment);
+        let lock = outbox_lock(deployment);
         Self(Arc::new(Shared {
             pool,
             owner,
             lock,
+            changed: settings::changed_channel(identity_schema),
             waiting: Mutex::default(),
             claim_key: claim_key.fingerprint(),
             appended: Notify::new(),
@@ -129,8 +139,8 @@ impl Postgres {
     /// # Errors
     /// The store does not answer.
     pub async fn repairing(&self) -> Result<PostgresOutbox, StoreError> {
-        let channel = self.channel(PUBLISHED);
-        PostgresOutbox::beside(&self.0.owner, channel, self.0.claim_key).await.map_err(failed)
+        let channels = self.channels();
+        PostgresOutbox::beside(&self.0.owner, channels, self.0.claim_key).await.map_err(failed)
     }
 
     /// Deployments that share a database hear each other's notices and learn nothing from them; the lock
@@ -138,9 +148,13 @@ impl Postgres {
     fn channel(&self, name: &str) -> String {
         format!("{name}_{:x}", self.0.lock.cast_unsigned())
     }
+
+    fn channels(&self) -> Channels {
+        Channels { published: self.channel(PUBLISHED), changed: self.0.changed.clone() }
+    }
 }
 
-fn claim_lock(deployment: &str) -> i64 {
+fn outbox_lock(deployment: &str) -> i64 {
     use sha2::{Digest as _, Sha256};
     let hash = Sha256::digest(format!("millrace outbox {deployment}"));
     let mut first = [0; 8];
@@ -153,6 +167,15 @@ impl EventStore for Postgres {
 
     async fn load(&self, stream_id: &str, subject: Option<&str>) -> Result<Found, StoreError> {
         read::stream(&self.0.pool, stream_id, subject, &self.0.claim_key).await.map_err(failed)
+    }
+
+    async fn replace_state(
+        &self,
+        stream_id: &str,
+        version: u64,
+        state: &State,
+    ) -> Result<bool, StoreError> {
+        stream::replace_state(&self.0.pool, stream_id, version, state).await.map_err(failed)
     }
 
     async fn history(&self, stream_id: &str) -> Result<Vec<Event>, StoreError> {
@@ -179,8 +202,43 @@ impl EventStore for Postgres {
         read::subject_key(&self.0.pool, subject).await.map_err(failed)
     }
 
+    async fn holder(
+        &self,
+        kind: &'static str,
+        digest: &Digest,
+    ) -> Result<Option<String>, StoreError> {
+        read::holder(&self.0.pool, kind, digest).await.map_err(failed)
+    }
+
+    async fn password_hash(&self, subject: &str) -> Result<Option<String>, StoreError> {
+        passwords::hash(&self.0.pool, subject).await.map_err(failed)
+    }
+
+    async fn replace_password_hash(
+        &self,
+        subject: &str,
+        old: &str,
+        new: &str,
+    ) -> Result<bool, StoreError> {
+        passwords::replace_hash(&self.0.pool, subject, old, new).await.map_err(failed)
+    }
+
+    async fn second_factor(&self, subject: &str) -> Result<Option<SecondFactor>, StoreError> {
+        second_factors::find(&self.0.pool, subject).await.map_err(failed)
+    }
+
+    async fn use_second_factor(
+        &self,
+        subject: &str,
+        sealed_secret: &[u8],
+        used: UsedCode,
+    ) -> Result<bool, StoreError> {
+        let using = second_factors::use_up(&self.0.pool, subject, sealed_secret, used);
+        using.await.map_err(failed)
+    }
+
     async fn append(&self, append: Append) -> Result<(), AppendError> {
-        append::append(&self.0.pool, &append, &self.0.claim_key).await?;
+        append::append(&self.0.pool, &append, &self.0.claim_key, &self.0.changed).await?;
         self.0.wake.notify_one();
         self.0.appended.notify_one();
         if append.beside.iter().any(|beside| matches!(beside, Beside::Mail { .. })) {
@@ -195,6 +253,19 @@ impl EventStore for Postgres {
 
     async fn forget(&self, older_than: Duration) -> Result<u64, StoreError> {
         forget::forget(&self.0.pool, older_than).await.map_err(failed)
+    }
+
+    async fn keep_mail_for_holder(
+        &self,
+        id: Uuid,
+        kind: &'static str,
+        value: ClaimOf,
+        good_for: Duration,
+    ) -> Result<(), StoreError> {
+        let keeping = mails::for_holder(&self.0.pool, id, kind, value, good_for);
+        keeping.await.map_err(failed)?;
+        self.0.mail_wake.notify_one();
+        Ok(())
     }
 
     async fn due_mails(&self, at_once: u32, lease: Duration) -> Result<Vec<DueMail>, StoreError> {
@@ -224,8 +295,8 @@ impl EventStore for Postgres {
             Some(session) => session,
             None => self.0.owner.connect().await.map_err(failed)?,
         };
-        let channel = self.channel(PUBLISHED);
-        match PostgresOutbox::own(session, self.0.lock, channel, self.0.claim_key).await {
+        let channels = self.channels();
+        match PostgresOutbox::own(session, self.0.lock, channels, self.0.claim_key).await {
             Ok(Ok(outbox)) => Ok(Some(outbox)),
             Ok(Err(session)) => {
                 *self.0.waiting.lock() = Some(session);

@@ -17,6 +17,10 @@ use crate::store::EventStore;
 /// How long those that wait rely on notices alone.
 const LOOK_UP_INTERVAL: Duration = Duration::from_millis(250);
 
+/// How long a look waits for more that asks for it. Most of those that begin to wait are told by the relay
+/// of their own process meanwhile, and the store need not be asked.
+const GATHER_FOR: Duration = Duration::from_millis(5);
+
 type Waiting = HashMap<(String, u64), Vec<oneshot::Sender<LogPlace>>>;
 
 /// Those that wait in this process. Clones are the same.
@@ -68,7 +72,7 @@ impl Publications {
         loop {
             let events = self.waiting();
             if events.is_empty() {
-                self.0.stir.notified().await;
+                self.stir_within(Duration::MAX).await;
                 continue;
             }
             if let Ok(places) = store.places(&events).await {
@@ -77,7 +81,14 @@ impl Publications {
                     Some((stream.as_str(), *version, place?))
                 }));
             }
-            let _ = tokio::time::timeout(LOOK_UP_INTERVAL, self.0.stir.notified()).await;
+            self.stir_within(LOOK_UP_INTERVAL).await;
+        }
+    }
+
+    /// Waits for something that stirs, so long at most, and for what stirs right after it.
+    async fn stir_within(&self, interval: Duration) {
+        if tokio::time::timeout(interval, self.0.stir.notified()).await.is_ok() {
+            tokio::time::sleep(GATHER_FOR).await;
         }
     }
 

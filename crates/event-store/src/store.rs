@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use crate::append::{Append, AppendError, Closed, State};
 use crate::beside::{DueMail, MailsBeside};
+use crate::claim::{ClaimOf, Digest};
 use crate::event::{Event, LogPlace};
 use crate::request::{AnsweredRequest, NewRequest, RequestKey};
+use crate::second_factor::{SecondFactor, UsedCode};
 
 /// Where a stream stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +59,16 @@ pub trait EventStore: Clone + Send + Sync + 'static {
         subject: Option<&str>,
     ) -> impl Future<Output = Result<Found, StoreError>> + Send;
 
+    /// Puts a state that was folded anew in place of one of an older revision, if the stream still stands at this
+    /// version: it is no decision. Returns whether it did. Where the store does not say, it may have done so, which
+    /// does no harm.
+    fn replace_state(
+        &self,
+        stream_id: &str,
+        version: u64,
+        state: &State,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
     /// The events of a stream, from the first.
     fn history(
         &self,
@@ -94,6 +106,46 @@ pub trait EventStore: Clone + Send + Sync + 'static {
         subject: &str,
     ) -> impl Future<Output = Result<Option<Option<[u8; 32]>>, StoreError>> + Send;
 
+    /// The stream that has a value, by the keyed hash of it; also where the claim on it has lapsed and
+    /// nobody else has taken it. `None` where no stream has it.
+    fn holder(
+        &self,
+        kind: &'static str,
+        digest: &Digest,
+    ) -> impl Future<Output = Result<Option<String>, StoreError>> + Send;
+
+    /// The hash of a person's password, as a PHC string; `None` where there is none, or no more.
+    fn password_hash(
+        &self,
+        subject: &str,
+    ) -> impl Future<Output = Result<Option<String>, StoreError>> + Send;
+
+    /// Puts another hash of the same password in place of one, if that is still the person's: it is no
+    /// change of the password and no decision. Returns whether it was. Where the store does not say, it
+    /// may have been replaced, which does no harm.
+    fn replace_password_hash(
+        &self,
+        subject: &str,
+        old: &str,
+        new: &str,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// What is kept of a person's second factor; `None` where there is none, or no more.
+    fn second_factor(
+        &self,
+        subject: &str,
+    ) -> impl Future<Output = Result<Option<SecondFactor>, StoreError>> + Send;
+
+    /// Uses up a code of a person's second factor, if that is still the one with this secret and the code was
+    /// not used: of several who say the same code at once, to whichever process, one has used it. Returns
+    /// whether it was this one. Where the store does not say, it may have been used up.
+    fn use_second_factor(
+        &self,
+        subject: &str,
+        sealed_secret: &[u8],
+        used: UsedCode,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
     /// Appends a decision, all of it or nothing.
     fn append(&self, append: Append) -> impl Future<Output = Result<(), AppendError>> + Send;
 
@@ -103,9 +155,22 @@ pub trait EventStore: Clone + Send + Sync + 'static {
     /// [`AppendError::Answered`] where it has an answer.
     fn answer(&self, request: NewRequest) -> impl Future<Output = Result<(), AppendError>> + Send;
 
-    /// Forgets some answers, and mails that were settled, which are older than this. Returns how many, 0
-    /// once there are no more.
+    /// Forgets some answers, and mails that were settled, which are older than this; and, however old,
+    /// revocations of access tokens that have all expired. Returns how many, 0 once there are no more.
     fn forget(&self, older_than: Duration) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Keeps a mail, without an event that causes it, for the stream that has a value: it is due at once.
+    /// Where no stream has it, or not for longer than until now, or where a mail of the kind waits for the
+    /// stream already that was asked for less than `good_for` before (as the ids tell, which are of version
+    /// 7), a mail that is for nobody and settled is kept in its place, by the same statement: whoever asks is
+    /// told by nothing whether there is anybody.
+    fn keep_mail_for_holder(
+        &self,
+        id: uuid::Uuid,
+        kind: &'static str,
+        value: ClaimOf,
+        good_for: Duration,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Takes over mails that are due, so that nobody else does for `lease`; nor does anybody take over
     /// other mails of their streams meanwhile.

@@ -270,7 +270,7 @@ mod tests {
         }
     }
 
-    /// Three brokers with both topics as planned.
+    /// Three brokers with every topic as planned.
     fn healthy() -> Cluster {
         let topic = |topic: &Topic| {
             let planned = topic.config().iter().copied().chain([("min.insync.replicas", "2")]);

@@ -14,6 +14,8 @@ pub enum ConsumerGroup {
     EventsProcessorHistory,
     /// The projection `user`.
     ProjectorUser,
+    /// The projection `session`.
+    ProjectorSession,
 }
 
 /// The largest record batch a broker takes on our topics, in bytes. A producer's `batch.size` stays
@@ -77,6 +79,8 @@ topics! {
     EventsDlq = "events-dlq" LETTERS;
     /// What is decided about users; key: `user-` and the user's id.
     IdentityUser = "identity.user" RECORD;
+    /// What is decided about sessions; key: `session-` and the session's id.
+    IdentitySession = "identity.session" RECORD;
 }
 
 impl Topic {
@@ -88,6 +92,7 @@ impl Topic {
         match family {
             Family::Device => Self::EventsInput,
             Family::User => Self::IdentityUser,
+            Family::Session => Self::IdentitySession,
         }
     }
 
@@ -112,6 +117,7 @@ impl ConsumerGroup {
             Self::EventsProcessor => "events-processor",
             Self::EventsProcessorHistory => "events-processor.history",
             Self::ProjectorUser => "projector.user",
+            Self::ProjectorSession => "projector.session",
         })
     }
 }
@@ -126,10 +132,12 @@ mod tests {
         assert_eq!(Topic::EventsInput.name(&prefix), "acme.events-input");
         assert_eq!(Topic::EventsDlq.name(&Prefix::default()), "events-dlq");
         assert_eq!(Topic::IdentityUser.name(&prefix), "acme.identity.user");
+        assert_eq!(Topic::IdentitySession.name(&prefix), "acme.identity.session");
         assert_eq!(ConsumerGroup::EventsProcessor.name(&prefix), "acme.events-processor");
         let history = ConsumerGroup::EventsProcessorHistory.name(&prefix);
         assert_eq!(history, "acme.events-processor.history");
         assert_eq!(ConsumerGroup::ProjectorUser.name(&prefix), "acme.projector.user");
+        assert_eq!(ConsumerGroup::ProjectorSession.name(&prefix), "acme.projector.session");
     }
 
     #[test]

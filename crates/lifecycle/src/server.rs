@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::health::{self, Health};
-use crate::http::{answer, cross_origin};
+use crate::http::{RateLimits, answer, cross_origin, quota};
 
 pub use config::HttpConfig;
 
@@ -64,9 +64,22 @@ impl Server {
     /// # Errors
     /// Where the address cannot be bound.
     pub async fn start(routes: Router, config: HttpConfig, health: Health) -> io::Result<Self> {
+        Self::start_limited(routes, config, health, None).await
+    }
+
+    /// The same, with quotas for whoever asks for anything but health and metrics.
+    ///
+    /// # Errors
+    /// As for [`Self::start`].
+    pub async fn start_limited(
+        routes: Router,
+        config: HttpConfig,
+        health: Health,
+        quotas: Option<RateLimits>,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind(config.bind).await?;
         let address = listener.local_addr()?;
-        let router = with_limits(with_operations(routes, &health), &config);
+        let router = with_limits(with_operations(routes, &health), &config, quotas);
         let (drain, abort) = (CancellationToken::new(), CancellationToken::new());
         Metric::HttpConnectionsRefused.counter(&[]).increment(0);
         let tasks = TaskTracker::new();
@@ -114,10 +127,15 @@ fn with_operations(routes: Router, health: &Health) -> Router {
     routes.merge(health::routes(health)).route("/metrics", scrape)
 }
 
-fn with_limits(router: Router, config: &HttpConfig) -> Router {
+fn with_limits(router: Router, config: &HttpConfig, quotas: Option<RateLimits>) -> Router {
     let router = router
         .fallback(problem_details::not_found)
         .method_not_allowed_fallback(problem_details::method_not_allowed);
+    // Within what pages of other origins may read, so that they are told why they are refused.
+    let router = match quotas {
+        Some(quotas) => router.layer(axum::middleware::from_fn_with_state(quotas, quota::limit)),
+        None => router,
+    };
     let router = match cross_origin::layer(&config.cors_origins) {
         Some(layer) => router.layer(layer),
         None => router,

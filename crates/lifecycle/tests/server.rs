@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::{get, post};
-use lifecycle::http::RequestContext;
+use lifecycle::http::{ClientAddress, RequestContext, TrustedProxies};
 use lifecycle::{Health, HttpConfig, Server};
+use settings::{Settings, table};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -28,6 +29,7 @@ fn config() -> HttpConfig {
         max_body: 1024,
         cors_origins: Vec::new(),
         strict_transport: None,
+        trusted_proxies: TrustedProxies::default(),
     }
 }
 
@@ -226,6 +228,22 @@ async fn a_request_has_the_client_s_id_or_a_new_one() {
     let id = made.lines().find_map(|line| line.strip_prefix("x-request-id: ")).unwrap();
     assert_eq!(id.len(), 36, "{made}");
     assert!(made.starts_with("HTTP/1.1 404") && made.contains("/problems/not-found"), "{made}");
+}
+
+#[tokio::test]
+async fn a_handler_is_told_whom_a_request_comes_from_and_nobody_can_pretend_to_be_another() {
+    let mut settings = Settings::new([
+        (table::COMMAND_API_BIND.name.to_owned(), "127.0.0.1:0".to_owned()),
+        (table::TRUSTED_PROXIES.name.to_owned(), "127.0.0.1/32".to_owned()),
+    ]);
+    let behind_a_proxy = HttpConfig::from_settings(&mut settings, &table::COMMAND_API_BIND);
+    let whence = |ClientAddress(address): ClientAddress| async move { address.to_string() };
+    let asked = "GET /whence HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 9.9.9.9, 198.51.100.7\r\n\r\n";
+    for (config, seen) in [(config(), "127.0.0.1"), (behind_a_proxy, "198.51.100.7")] {
+        let server = start(Router::new().route("/whence", get(whence)), config).await;
+        let answer = ask(&server, asked).await;
+        assert!(answer.ends_with(&format!("\r\n\r\n{seen}")), "{answer}");
+    }
 }
 
 #[tokio::test]

@@ -14,5 +14,5 @@ mod problem_type;
 pub use body::{BodyLimits, read_body};
 pub use fallback::{method_not_allowed, not_found};
 pub use media_type::MediaType;
-pub use problem::{FieldError, MEDIA_TYPE, ParameterError, Problem};
+pub use problem::{FieldError, MEDIA_TYPE, ParameterError, Problem, RefusedCaller};
 pub use problem_type::ProblemType;

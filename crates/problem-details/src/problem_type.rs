@@ -17,10 +17,26 @@ pub enum ProblemType {
     InvalidCursor,
     /// The link's token was not made by this deployment, was used or has lapsed.
     InvalidVerificationToken,
+    /// What an OAuth client brings for an access token is none of ours, or is good for nothing any more.
+    InvalidGrant,
+    /// What an OAuth client brings for an access token is of a kind that is not taken here.
+    UnsupportedGrantType,
     /// There is no usable access token.
     Unauthenticated,
+    /// Nobody is known by this name and password.
+    LoginFailed,
+    /// The refresh token is none of ours, or is good for nothing any more.
+    InvalidRefreshToken,
+    /// The password is right, and a code of the second factor is needed beside it.
+    SecondFactorRequired,
+    /// The code of the second factor is wrong, was used, or has lapsed.
+    InvalidSecondFactor,
     /// The access token does not allow this.
     Forbidden,
+    /// Whoever logs in was deactivated.
+    Deactivated,
+    /// Whoever logs in has to enrol a second factor first.
+    SecondFactorNotEnrolled,
     /// Nothing is found under this path.
     NotFound,
     /// The path does not take this method.
@@ -47,6 +63,10 @@ pub enum ProblemType {
     PreconditionRequired,
     /// More is asked for than is taken at a time.
     TooManyRequests,
+    /// It was tried in vain too often; the next attempt has to wait.
+    TooManyAttempts,
+    /// A quota of the caller is used up.
+    QuotaExceeded,
     /// The request's headers are larger than the front door takes.
     HeaderTooLarge,
     /// A defect of ours.
@@ -90,8 +110,16 @@ impl ProblemType {
         Self::InvalidConsistencyToken,
         Self::InvalidCursor,
         Self::InvalidVerificationToken,
+        Self::InvalidGrant,
+        Self::UnsupportedGrantType,
         Self::Unauthenticated,
+        Self::LoginFailed,
+        Self::InvalidRefreshToken,
+        Self::SecondFactorRequired,
+        Self::InvalidSecondFactor,
         Self::Forbidden,
+        Self::Deactivated,
+        Self::SecondFactorNotEnrolled,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
@@ -105,6 +133,8 @@ impl ProblemType {
         Self::IdempotencyKeyReused,
         Self::PreconditionRequired,
         Self::TooManyRequests,
+        Self::TooManyAttempts,
+        Self::QuotaExceeded,
         Self::HeaderTooLarge,
         Self::InternalError,
         Self::NotImplemented,
@@ -163,12 +193,46 @@ impl ProblemType {
                 S::BAD_REQUEST,
                 "The link is not valid any more",
             ),
+            Self::InvalidGrant => {
+                ("/problems/invalid-grant", S::BAD_REQUEST, "The grant is not valid any more")
+            }
+            Self::UnsupportedGrantType => (
+                "/problems/unsupported-grant-type",
+                S::BAD_REQUEST,
+                "Grants of this type are not taken here",
+            ),
             Self::Unauthenticated => {
                 ("/problems/unauthenticated", S::UNAUTHORIZED, "A valid access token is needed")
             }
+            Self::LoginFailed => {
+                ("/problems/login-failed", S::UNAUTHORIZED, "Name or password is wrong")
+            }
+            Self::InvalidRefreshToken => (
+                "/problems/invalid-refresh-token",
+                S::UNAUTHORIZED,
+                "The refresh token is not valid any more",
+            ),
+            Self::SecondFactorRequired => (
+                "/problems/second-factor-required",
+                S::UNAUTHORIZED,
+                "A code of the second factor is needed",
+            ),
+            Self::InvalidSecondFactor => (
+                "/problems/invalid-second-factor",
+                S::UNAUTHORIZED,
+                "The code of the second factor is not valid any more",
+            ),
             Self::Forbidden => {
                 ("/problems/forbidden", S::FORBIDDEN, "The access token does not allow this")
             }
+            Self::Deactivated => {
+                ("/problems/deactivated", S::FORBIDDEN, "The account is deactivated")
+            }
+            Self::SecondFactorNotEnrolled => (
+                "/problems/second-factor-not-enrolled",
+                S::FORBIDDEN,
+                "A second factor has to be enrolled first",
+            ),
             Self::NotFound => ("/problems/not-found", S::NOT_FOUND, "Nothing is found here"),
             Self::MethodNotAllowed => (
                 "/problems/method-not-allowed",
@@ -213,6 +277,14 @@ impl ProblemType {
             ),
             Self::TooManyRequests => {
                 ("/problems/too-many-requests", S::TOO_MANY_REQUESTS, "Too many requests")
+            }
+            Self::TooManyAttempts => (
+                "/problems/too-many-attempts",
+                S::TOO_MANY_REQUESTS,
+                "Too many attempts have failed",
+            ),
+            Self::QuotaExceeded => {
+                ("/problems/quota-exceeded", S::TOO_MANY_REQUESTS, "A quota is used up")
             }
             Self::HeaderTooLarge => (
                 "/problems/header-too-large",

@@ -19,6 +19,9 @@
 //!
 //! Redis holds nothing that cannot be lost. The times are in [`times`]; they hang together.
 //!
+//! Beside the cache stand the buckets of callers, which processes share ([`Buckets`]): no part of this
+//! protocol, and in a connection of their own.
+//!
 //! # Sharing a load
 //! Reads of one key in one process load one at a time. A read that waits shares what another has
 //! loaded only if that load began after the read asked, or if Redis took the loaded body for its
@@ -32,6 +35,7 @@
 //! clock does not step by more than [`times::MARGIN`].
 
 mod breaker;
+mod buckets;
 mod chunks;
 mod config;
 mod flight;
@@ -53,6 +57,7 @@ mod writer;
 
 pub use ::failpoint::failpoint;
 pub use breaker::{Breaker, BreakerCounts, BreakerState};
+pub use buckets::Buckets;
 pub use config::CacheConfig;
 pub use home::{Home, Identity, NotAHome};
 pub use key::{CacheKey, Keys, TrustKey};

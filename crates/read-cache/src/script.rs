@@ -1,4 +1,4 @@
-//! The scripts that move a key from one state to another.
+//! The scripts that move a key from one state to another, or charge buckets.
 
 use std::sync::OnceLock;
 
@@ -31,6 +31,7 @@ macro_rules! scripts {
 scripts! {
     BEFORE_COMMIT = "before_commit.lua",
     AFTER_COMMIT = "after_commit.lua",
+    CHARGE = "charge.lua",
     LEASE = "lease.lua",
     FILL = "fill.lua",
     GIVE_BACK = "give_back.lua",

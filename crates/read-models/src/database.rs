@@ -2,6 +2,7 @@
 
 mod probe;
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -32,6 +33,19 @@ pub struct DatabaseConfig {
     pub connect: PgConnectOptions,
     /// The schema that unqualified names mean.
     pub schema: String,
+}
+
+impl fmt::Debug for DatabaseConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { connect, schema } = self;
+        f.debug_struct("DatabaseConfig")
+            .field("host", &connect.get_host())
+            .field("port", &connect.get_port())
+            .field("role", &connect.get_username())
+            .field("database", &connect.get_database())
+            .field("schema", schema)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Limits that Postgres itself keeps for a session, so that a frozen process cannot hold a lock.
@@ -104,6 +118,15 @@ mod tests {
         let mut settings = Settings::new([("DATABASE_URL".to_owned(), url.to_owned())]);
         DatabaseConfig::from_settings(&mut settings, &Prefix::default());
         settings.finish(()).map_or_else(|error| error.0, |()| Vec::new())
+    }
+
+    #[test]
+    fn a_password_is_never_printed() {
+        let url = ("DATABASE_URL".to_owned(), "postgres://q:hunter2@db:5432/appdb".to_owned());
+        let mut settings = Settings::new([url]);
+        let config = DatabaseConfig::from_settings(&mut settings, &Prefix::default());
+        let printed = format!("{config:?}");
+        assert!(printed.contains("appdb") && !printed.contains("hunter2"), "{printed}");
     }
 
     #[test]

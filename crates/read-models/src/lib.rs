@@ -9,4 +9,5 @@ pub mod json_object;
 pub mod partitioner;
 pub mod recorded;
 pub mod resource;
+pub mod session;
 pub mod user;

@@ -46,6 +46,9 @@ pub struct UserRow {
     pub active: bool,
     /// Whether they are forgotten.
     pub erased: bool,
+    /// Which of their sessions hold: those that began in an earlier one are over. 0 once they are
+    /// erased, whatever was folded before.
+    pub session_epoch: u32,
     /// Version of the newest event folded.
     pub version: u64,
     /// Log time of the first event.
@@ -93,6 +96,7 @@ impl UserRow {
             email_verified: user.email_verified,
             active: user.active,
             erased: user.erased,
+            session_epoch: if user.erased { 0 } else { user.session_epoch },
             version,
             created_at,
             updated_at: log_time,
@@ -112,6 +116,9 @@ impl UserRow {
             email_verified: self.email_verified,
             active: self.active,
             roles: self.roles,
+            session_epoch: self.session_epoch,
+            // As above.
+            second_factor: false,
             erased: self.erased,
         }
     }
@@ -151,6 +158,7 @@ impl fmt::Debug for UserRow {
             .field("email_verified", &self.email_verified)
             .field("active", &self.active)
             .field("erased", &self.erased)
+            .field("session_epoch", &self.session_epoch)
             .field("version", &self.version)
             .field("created_at", &self.created_at)
             .field("updated_at", &self.updated_at)

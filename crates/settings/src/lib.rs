@@ -7,15 +7,18 @@
 pub mod table;
 
 mod authorities;
+mod keyed;
 mod markdown;
 mod prefix;
 mod reader;
+mod seconds;
 mod tls;
 mod token_secret;
 mod url;
 
 pub use authorities::Authorities;
-pub use prefix::Prefix;
+pub use keyed::keyed;
+pub use prefix::{Prefix, changed_channel};
 pub use reader::{Effective, Settings, SettingsError};
 pub use tls::broke_off;
 pub use token_secret::TokenSecret;
@@ -53,6 +56,13 @@ pub enum Kind {
     },
     /// A time in milliseconds between the bounds, both included.
     Millis {
+        /// Smallest value taken.
+        min: u64,
+        /// Largest value taken.
+        max: u64,
+    },
+    /// A time in seconds between the bounds, both included: `900`, or with a unit, such as `15m`.
+    Seconds {
         /// Smallest value taken.
         min: u64,
         /// Largest value taken.

@@ -13,6 +13,9 @@ impl Kind {
             Self::Number { min, max: u64::MAX } => format!("number from {min}"),
             Self::Number { min, max } => format!("number, {min} to {max}"),
             Self::Millis { min, max } => format!("milliseconds, {min} to {max}"),
+            Self::Seconds { min, max } => {
+                format!("seconds, {min} to {max}, or such as `15m` and `1h`")
+            }
             Self::OneOf(words) => words.join(" or "),
             Self::Url => "URL".to_owned(),
             Self::SocketAddress => "address `ip:port`".to_owned(),

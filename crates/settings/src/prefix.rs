@@ -51,6 +51,13 @@ impl Prefix {
     }
 }
 
+/// The channel of the database on which processes are told that something changed which decides whose
+/// access tokens are taken, of a deployment whose secrets are in this Postgres schema. Whoever hears a
+/// notice reads the tables again: one without a text is of `revocations`.
+pub fn changed_channel(identity_schema: &str) -> String {
+    format!("{identity_schema}_changed")
+}
+
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

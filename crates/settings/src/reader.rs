@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::{Kind, Setting, table, without_userinfo};
+use crate::{Kind, Setting, seconds, table, without_userinfo};
 
 /// The prefix by which a variable is recognised as meant for us: one that is not in the table is
 /// refused, so that a misspelt name cannot be silently without effect.
@@ -77,6 +77,17 @@ impl Settings {
         given.or_else(|| setting.default.map(str::to_owned))
     }
 
+    /// The variables that are set for a setting: its name, another name of it, the file of either. For the fault of
+    /// one that must not be there.
+    pub fn set_by(&self, setting: &Setting) -> Vec<&str> {
+        let is_of = |variable: &str| {
+            let is_secret = setting.kind == Kind::Secret;
+            let of_file = variable.strip_suffix("_FILE").filter(|_| is_secret);
+            names(setting).any(|name| name == variable || of_file == Some(name))
+        };
+        self.variables.keys().map(String::as_str).filter(|variable| is_of(variable)).collect()
+    }
+
     /// A whole number within its bounds.
     pub fn number(&mut self, setting: &'static Setting) -> u64 {
         let (min, max, unit) = match setting.kind {
@@ -105,6 +116,28 @@ impl Settings {
     /// A time, written in milliseconds.
     pub fn millis(&mut self, setting: &'static Setting) -> Duration {
         Duration::from_millis(self.number(setting))
+    }
+
+    /// A time, written in days.
+    pub fn days(&mut self, setting: &'static Setting) -> Duration {
+        Duration::from_secs(self.number(setting).saturating_mul(24 * 3_600))
+    }
+
+    /// A time of whole seconds, written with a unit or without.
+    pub fn seconds(&mut self, setting: &'static Setting) -> Duration {
+        let (min, max) = match setting.kind {
+            Kind::Seconds { min, max } => (min, max),
+            _ => (0, u64::MAX),
+        };
+        let text = self.text(setting);
+        let seconds = seconds::parse(&text).filter(|seconds| (min..=max).contains(seconds));
+        Duration::from_secs(seconds.unwrap_or_else(|| {
+            self.fault(format!(
+                "{} must be a time from {min} to {max} seconds, such as 900, 900s, 15m or 1h, not \"{text}\"",
+                setting.name
+            ));
+            min
+        }))
     }
 
     /// An address to listen on.
@@ -225,6 +258,9 @@ fn edit_distance(a: &str, b: &str) -> usize {
 }
 
 #[cfg(test)]
+mod secret_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -250,6 +286,40 @@ mod tests {
         kind: Kind::Number { min: 1, max: 9 },
         about: "how many",
     };
+
+    static LIFETIME: Setting = Setting {
+        name: "LIFETIME_S",
+        aliases: &["EXPIRES_IN"],
+        default: Some("900"),
+        kind: Kind::Seconds { min: 60, max: 3_600 },
+        about: "how long",
+    };
+
+    #[test]
+    fn a_time_of_seconds_may_be_written_with_a_unit() {
+        for (pairs, seconds) in [
+            (&[][..], 900),
+            (&[("LIFETIME_S", "60")], 60),
+            (&[("EXPIRES_IN", "15m")], 900),
+            (&[("EXPIRES_IN", "1h")], 3_600),
+        ] {
+            let mut read = settings(pairs);
+            assert_eq!(read.seconds(&LIFETIME), Duration::from_secs(seconds), "{pairs:?}");
+            assert!(faults(read).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_time_of_seconds_out_of_bounds_is_named_with_its_bounds() {
+        for text in ["59", "2h", "soon"] {
+            let mut read = settings(&[("LIFETIME_S", text)]);
+            read.seconds(&LIFETIME);
+            let fault = format!(
+                "LIFETIME_S must be a time from 60 to 3600 seconds, such as 900, 900s, 15m or 1h, not \"{text}\""
+            );
+            assert_eq!(faults(read), [fault]);
+        }
+    }
 
     #[test]
     fn an_absent_setting_has_its_default() {
@@ -320,6 +390,9 @@ mod tests {
                 match setting.kind {
                     Kind::Number { .. } | Kind::Millis { .. } => {
                         read.number(setting);
+                    }
+                    Kind::Seconds { .. } => {
+                        read.seconds(setting);
                     }
                     Kind::SocketAddress => {
                         read.socket_address(setting);

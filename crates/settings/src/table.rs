@@ -46,6 +46,17 @@ const fn address(name: &'static str, default: &'static str, about: &'static str)
     Setting { name, aliases: &[], default: Some(default), kind: Kind::SocketAddress, about }
 }
 
+const fn seconds(
+    name: &'static str,
+    aliases: &'static [&'static str],
+    default: &'static str,
+    bounds: (u64, u64),
+    about: &'static str,
+) -> Setting {
+    let (min, max) = bounds;
+    Setting { name, aliases, default: Some(default), kind: Kind::Seconds { min, max }, about }
+}
+
 const fn millis(
     name: &'static str,
     default: &'static str,
@@ -61,7 +72,7 @@ table! {
     PROFILE = Setting {
         name: "MILLRACE_PROFILE", aliases: &[], default: Some("production"),
         kind: Kind::OneOf(&["production", "dev"]),
-        about: "`dev` takes access tokens signed with the well-known secret and signs consistency tokens with a well-known secret unless one is set; `production` refuses both",
+        about: "`dev` takes HS256 access tokens, and has well-known secrets where none are set; `production` takes no such token, and does not start without secrets of its own",
     };
     /// The prefix of everything a deployment owns in shared systems.
     PREFIX = Setting {
@@ -144,11 +155,11 @@ table! {
     /// The cache.
     REDIS_URL = Setting {
         name: "REDIS_URL", aliases: &[], default: Some("redis://127.0.0.1:6379"), kind: Kind::Secret,
-        about: "the Redis that caches reads, `redis://user:password@host:port/database`, or `rediss://` over TLS; one primary, never a cluster",
+        about: "the Redis that caches reads and in which processes share quotas, `redis://user:password@host:port/database`, or `rediss://` over TLS; one primary, never a cluster",
     };
     /// The cache.
     CACHE = one_of("MILLRACE_CACHE", "on", &["on", "off"],
-        "`off` leaves Redis out: every read goes to Postgres; the same for all processes of a deployment");
+        "`off` leaves Redis out: every read goes to Postgres, and each process keeps to its part of every quota; the same for all processes of a deployment");
     /// Life of cached resources.
     CACHE_TTL = millis("MILLRACE_CACHE_TTL_MS", "60000", 1_000, 3_600_000,
         "how long a resource that nobody reads or changes stands in the cache");
@@ -225,16 +236,31 @@ table! {
     /// Strict transport.
     HSTS_SECONDS = number("MILLRACE_HSTS_SECONDS", "0", 0, 63_072_000,
         "how long browsers remember that this deployment is reached over TLS only (`Strict-Transport-Security`); 0 where it is not");
+    /// Proxies in front of us.
+    TRUSTED_PROXIES = text("MILLRACE_TRUSTED_PROXIES", Some("127.0.0.1/32,::1/128"),
+        "networks, separated by commas, whose `X-Forwarded-For` is believed: those of the front door; whoever comes from elsewhere counts as the client");
+    /// Quotas of callers.
+    RATE_LIMIT_PROFILE = one_of("MILLRACE_RATE_LIMIT_PROFILE", "app", &["app", "edge", "strict", "off"],
+        "how much a caller may ask for: `app` 100 requests in a minute, 500 in ten and 2,000 in an hour, `edge` 50 in a second, `strict` 10 in a second, `off` anything");
+    /// Larger quotas.
+    RATE_LIMIT_FACTOR = number("MILLRACE_RATE_LIMIT_FACTOR", "1", 1, 100_000,
+        "by how much every quota of the profile is larger");
+    /// Processes that share quotas.
+    RATE_LIMIT_INSTANCES = number("MILLRACE_RATE_LIMIT_INSTANCES", "2", 1, 1_000,
+        "processes of a kind that a caller's requests are assumed to reach while Redis does not answer: each then keeps to this part of every quota");
+    /// Callers remembered.
+    RATE_LIMIT_CALLERS = number("MILLRACE_RATE_LIMIT_CALLERS", "16384", 64, 4_194_304,
+        "callers whose use of quotas a process remembers, in about 150 bytes each");
     /// The front door.
     URL = url("MILLRACE_URL", Some("http://127.0.0.1:8000"),
         "the front door, for scripts and tests that share these variables; no process reads it");
     /// Shutdown budget.
     DRAIN_TIMEOUT = millis("MILLRACE_DRAIN_TIMEOUT_MS", "10000", 0, 300_000,
         "how long a stopping process may take to finish what it has begun");
-    /// Secret of HS256 access tokens.
+    /// Secret of HS256 access tokens, in the `dev` profile.
     JWT_SECRET = Setting {
         name: "JWT_SECRET", aliases: &["JWT_SECRET_KEY", "SECRET_KEY"], default: None, kind: Kind::Secret,
-        about: "secret of HS256 access tokens, which are refused without one; the `dev` profile takes `local-dev-secret`",
+        about: "secret of HS256 access tokens in the `dev` profile, `local-dev-secret` when absent; `production` takes no such tokens, and does not start with one",
     };
     /// Password of the first admin.
     ADMIN_PASSWORD = Setting {
@@ -260,10 +286,24 @@ table! {
     /// Verified access tokens kept.
     ACCESS_TOKEN_CACHE = number("MILLRACE_ACCESS_TOKEN_CACHE_ENTRIES", "16384", 4, 4_194_304,
         "verified access tokens that are remembered until they expire");
+    /// Revocations that cannot be known.
+    REVOCATIONS_UNKNOWN = one_of("MILLRACE_REVOCATIONS_UNKNOWN", "refuse-admin", &["refuse-admin", "refuse-all", "allow"],
+        "whose requests are answered 503 while it is not known which access tokens were revoked, which is two seconds after the database said so last: admins with `refuse-admin`, everybody who is logged in with `refuse-all`, nobody with `allow`");
+    /// Life of access tokens.
+    ACCESS_TOKEN_LIFETIME = seconds("MILLRACE_ACCESS_TOKEN_LIFETIME_S", &["JWT_EXPIRES_IN"], "900", (60, 86_400),
+        "how long an access token is taken that command-api gives at login, the same in every process; by then its roles are those of its user again");
+    /// Lead of new signing keys.
+    SIGNING_KEY_LEAD = seconds("MILLRACE_SIGNING_KEY_LEAD_S", &[], "600", (60, 604_800),
+        "how long a new signing key is published before it signs: at least twice what those who read `/.well-known/jwks.json` remember it for");
     /// Secret of consistency tokens.
     TOKEN_SECRET = Setting {
         name: "MILLRACE_TOKEN_SECRET", aliases: &[], default: None, kind: Kind::Secret,
         about: "secret that signs consistency tokens and hides callers' names in the log, the same in every process; required outside the `dev` profile",
+    };
+    /// Secret of sessions.
+    SESSION_SECRET = Setting {
+        name: "MILLRACE_SESSION_SECRET", aliases: &[], default: None, kind: Kind::Secret,
+        about: "secret that signs refresh tokens and the links in mails, and seals second factors and the keys of access tokens: the same in every command-api and its tools, and nobody else's, since whoever has it can let anybody in; required outside the `dev` profile, which takes `MILLRACE_TOKEN_SECRET` in its place",
     };
     /// Length of device ids.
     DEVICE_ID_MAX = number("MILLRACE_DEVICE_ID_MAX_CHARACTERS", "128", 1, 512,
@@ -298,6 +338,33 @@ table! {
     /// How long an address is kept for whoever has not confirmed it.
     EMAIL_CLAIM_HOURS = number("MILLRACE_EMAIL_CLAIM_HOURS", "168", 1, 8_760,
         "Hours for which an e-mail address is kept for a user who has not confirmed it, and for which the mail's token holds.");
+    /// How long a session may rest.
+    SESSION_IDLE_DAYS = number("MILLRACE_SESSION_IDLE_DAYS", "14", 1, 3_650,
+        "days after which a session that nobody refreshed is over");
+    /// How long a session may last.
+    SESSION_MAX_DAYS = number("MILLRACE_SESSION_MAX_DAYS", "90", 1, 3_650,
+        "days after which a session is over however often it was refreshed; no fewer than `MILLRACE_SESSION_IDLE_DAYS`");
+    /// How long a refresh may be repeated.
+    REFRESH_REPEAT = millis("MILLRACE_REFRESH_REPEAT_MS", "10000", 0, 60_000,
+        "how long the same client is given the same new refresh token when it sends the one before again; after that the old one ends the session");
+    /// Least time of refusals.
+    LOGIN_FLOOR = millis("MILLRACE_LOGIN_FLOOR_MS", "0", 0, 10_000,
+        "how long it takes at least until a login is refused, from when it is known whether it has to wait: where hashes of users cost different times, more than the dearest takes, so that the time does not tell who there is; with as much as one hash takes it does not tell either who comes in from an address where strangers have to wait");
+    /// Who has to have a second factor.
+    SECOND_FACTOR_ROLES = text("MILLRACE_SECOND_FACTOR_ROLES", Some(""),
+        "roles, separated by commas, whose users come in with a second factor alone: who has none is told how to enrol one at login; when empty nobody has to, and whoever wants may");
+    /// What passwords are hashed with.
+    PASSWORD_HASH = Setting {
+        name: "MILLRACE_PASSWORD_HASH", aliases: &["PASSWORD_HASH"], default: Some("argon2id"),
+        kind: Kind::OneOf(&["argon2id", "bcrypt"]),
+        about: "what new passwords are hashed with; hashes of both kinds are known, and one of bcrypt is replaced by a better one at login. `bcrypt` is for those who must: it takes passwords of 72 bytes at most",
+    };
+    /// Rounds of bcrypt.
+    BCRYPT_ROUNDS = Setting {
+        name: "MILLRACE_BCRYPT_ROUNDS", aliases: &["BCRYPT_ROUNDS"], default: Some("12"),
+        kind: Kind::Number { min: 10, max: 15 },
+        about: "binary logarithm of the rounds of a hash where `MILLRACE_PASSWORD_HASH` is `bcrypt`: one more takes twice as long",
+    };
     /// Hashes of passwords at once.
     PASSWORD_HASHES = number("MILLRACE_PASSWORD_HASHES", "2", 1, 256,
         "passwords that command-api hashes or compares at once, each on a thread of its own and with 19 MiB");
@@ -372,7 +439,7 @@ table! {
     TOPIC_PARTITIONS = number("MILLRACE_TOPIC_PARTITIONS", "12", 1, 1000,
         "partitions that the deploy step creates topics with, and by that the most projectors at work; every process keeps to the recorded number, and to change it afterwards would move keys");
     /// Projections of a projector.
-    PROJECTOR_PROJECTIONS = text("MILLRACE_PROJECTOR_PROJECTIONS", Some("resource,device_history,user"),
+    PROJECTOR_PROJECTIONS = text("MILLRACE_PROJECTOR_PROJECTIONS", Some("resource,device_history,user,session"),
         "the projections that a projector runs, separated by commas: some may be given processes of their own");
     /// Months of history.
     HISTORY_MONTHS = number("MILLRACE_HISTORY_MONTHS", "13", 0, 1_200,

@@ -12,7 +12,8 @@ pub struct AccessRefused<'a> {
 }
 
 impl AccessRefused<'_> {
-    /// Counts it and writes the line.
+    /// Counts it and writes the line. Whoever looks after security finds it again by that of
+    /// [`HttpRequestServed`](crate::HttpRequestServed), which tells the same.
     pub fn emit(&self) {
         Metric::AccessRefused.counter(&[self.reason]).increment(1);
         tracing::debug!(access.reason = self.reason, access.actor = self.actor, "access refused");

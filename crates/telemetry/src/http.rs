@@ -7,7 +7,7 @@ use std::time::Duration;
 use metrics::Histogram;
 use parking_lot::RwLock;
 
-use crate::Metric;
+use crate::{AccessRefused, Metric};
 
 /// Where the times of requests are recorded, found without making a key for each request. As many
 /// as there are routes, methods and statuses that occur. Clones are the same.
@@ -59,31 +59,48 @@ pub struct HttpRequestServed<'a> {
     pub status: u16,
     /// From the request's head to its answer.
     pub duration: Duration,
+    /// Why its caller was refused, where that is what became of it and more is known than the status.
+    pub refused: Option<AccessRefused<'a>>,
 }
 
 impl HttpRequestServed<'_> {
-    /// Records the time and writes a line: `warn` for a defect of ours, else `debug`: the metric
-    /// tells the rest, and an overload that is refused must not also fill the log.
+    /// Records the time and writes a line: `warn` for a defect of ours, `info` for the audit of callers who
+    /// were refused, else `debug`: the metric tells the rest, and an overload that is refused must not also
+    /// fill the log. In the request's span, so that the line has its id and its trace.
     pub fn emit(&self, timers: &HttpTimers) {
         timers.record(self);
         let duration_us = u64::try_from(self.duration.as_micros()).unwrap_or(u64::MAX);
-        if self.status == 500 {
-            tracing::warn!(
+        match self.status {
+            500 => tracing::warn!(
                 http.method = self.method,
                 http.route = self.route,
                 http.status = self.status,
                 duration_us,
                 "request failed"
-            );
-        } else {
-            tracing::debug!(
+            ),
+            401 | 403 => self.audit(duration_us),
+            _ => tracing::debug!(
                 http.method = self.method,
                 http.route = self.route,
                 http.status = self.status,
                 duration_us,
                 "request served"
-            );
+            ),
         }
+    }
+
+    /// The one line of each request that was answered 401 or 403, whoever has refused it.
+    fn audit(&self, duration_us: u64) {
+        let refused = self.refused.as_ref();
+        tracing::info!(
+            http.method = self.method,
+            http.route = self.route,
+            http.status = self.status,
+            duration_us,
+            access.reason = refused.map(|refused| refused.reason),
+            access.actor = refused.and_then(|refused| refused.actor),
+            "request refused"
+        );
     }
 }
 
@@ -141,9 +158,14 @@ mod tests {
         let metrics = crate::metrics();
         let timers = HttpTimers::default();
         for status in [200, 304, 200] {
-            let duration = Duration::from_millis(3);
-            HttpRequestServed { method: "GET", route: "/timed/{id}", status, duration }
-                .emit(&timers);
+            let served = HttpRequestServed {
+                method: "GET",
+                route: "/timed/{id}",
+                status,
+                duration: Duration::from_millis(3),
+                refused: None,
+            };
+            served.emit(&timers);
         }
         let series = "http_server_request_duration_seconds_count{method=\"GET\",route=\"/timed/{id}\",status=\"200\"} 2";
         assert!(metrics.render().contains(series), "{}", metrics.render());

@@ -61,7 +61,10 @@ where
         write!(out, "\",\"level\":\"{}\",{}", metadata.level(), self.identity)?;
         write!(out, ",\"target\":\"{}\"", metadata.target())?;
         if let Some((trace, span)) = trace::ids() {
-            write!(out, ",\"trace_id\":\"{trace:032x}\",\"span_id\":\"{span:016x}\"")?;
+            if !says_its_trace(context) {
+                write!(out, ",\"trace_id\":\"{trace:032x}\"")?;
+            }
+            write!(out, ",\"span_id\":\"{span:016x}\"")?;
         }
         for span in context.event_scope().into_iter().flatten() {
             if let Some(fields) = span.extensions().get::<FormattedFields<JsonFields>>()
@@ -75,6 +78,19 @@ where
         members.result?;
         out.write_str("}\n")
     }
+}
+
+/// Whether an enclosing span has a field that says which trace it is of: a member must not stand twice.
+fn says_its_trace<S>(context: &FmtContext<'_, S, JsonFields>) -> bool
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    context.event_scope().into_iter().flatten().any(|span| {
+        let extensions = span.extensions();
+        let fields = extensions.get::<FormattedFields<JsonFields>>();
+        // Within a value quotes are escaped.
+        fields.is_some_and(|fields| fields.as_str().contains("\"trace_id\":"))
+    })
 }
 
 impl<'writer> FormatFields<'writer> for JsonFields {

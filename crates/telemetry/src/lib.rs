@@ -15,6 +15,7 @@ mod log;
 mod metric;
 mod process;
 mod recorder;
+mod security;
 pub mod trace;
 mod vitals;
 
@@ -26,4 +27,5 @@ pub use log::{Identity, LogConfig, LogFormat, StartLogError, start_log};
 pub use metric::{Description, Kind, Metric};
 pub use process::{ProcessReady, ProcessStarted, ProcessStopped, StopReason};
 pub use recorder::{Metrics, metrics};
+pub use security::{SecurityEvent, SecurityEventName};
 pub use trace::{StartTracesError, TraceConfig, TraceParent, Traces};

@@ -5,6 +5,8 @@
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata};
 
+use crate::security::SENTENCE;
+
 /// How a metric moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -31,8 +33,20 @@ pub struct Description {
     pub help: &'static str,
 }
 
+/// What a metric tells: a text that is made of others, where there is one, else the one beside its name.
+macro_rules! told {
+    ($help:literal) => {
+        $help
+    };
+    ($help:literal $made:expr) => {
+        $made
+    };
+}
+
 macro_rules! metrics {
-    ($($id:ident = $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
+    ($(
+        $id:ident = $kind:ident $name:literal [$($label:literal),*] $help:literal $(=> $made:expr)?;
+    )*) => {
         /// Every metric of every process.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Metric {
@@ -47,7 +61,10 @@ macro_rules! metrics {
             pub const fn describe(self) -> Description {
                 match self {
                     $(Self::$id => Description {
-                        name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help,
+                        name: $name,
+                        kind: Kind::$kind,
+                        labels: &[$($label),*],
+                        help: told!($help $($made)?),
                     },)*
                 }
             }
@@ -76,8 +93,16 @@ metrics! {
     HttpConnectionsCut = Counter "http_server_connections_cut_total" ["reason"] "Connections closed because the client was too slow: head, idle";
     HttpHandlersPanicked = Counter "http_server_handlers_panicked_total" ["route"] "Requests answered 500 because their handler panicked";
 
+    // Quotas of callers
+    RateLimitRequests = Counter "rate_limit_requests_total" ["class", "outcome"] "Requests that are counted, by their class: general, auth, facts; and by outcome: admitted, refused";
+    RateLimitCharges = Counter "rate_limit_charges_total" ["outcome"] "Calls that charge the shared buckets with what was let through: charged, failed";
+    RateLimitAlone = Gauge "rate_limit_alone" [] "1 while each process keeps to its part of every quota, since Redis does not answer or is left out; else 0";
+
     // Callers
-    AccessRefused = Counter "access_refused_total" ["reason"] "Requests answered 401 or 403, or 503 for want of keys, by reason";
+    AccessRefused = Counter "access_refused_total" ["reason"] "Requests answered 401 or 403, or 503 for want of keys or of what was revoked, by reason";
+    RevocationsHeld = Gauge "access_revocations_held" [] "Sessions and users of whom access tokens are refused that have not expired, as the process knows them";
+    RevocationsAge = Gauge "access_revocations_age_seconds" [] "Time since it was known last which access tokens were revoked, 0 while it is known";
+    SecurityEvents = Counter "security_events_total" ["event", "reason"] "What happened to sessions, accounts, passwords, second factors and signing keys, and why" => SENTENCE;
 
     // Facts on their way into the log
     CommandApiEvents = Counter "command_api_events_total" ["outcome"] "Events by outcome: accepted, rejected, unavailable, unknown";
@@ -86,14 +111,14 @@ metrics! {
     ProducerRebuilt = Counter "kafka_producer_rebuilt_total" [] "Producers replaced after a fatal error";
 
     // Decisions on their way into the log
-    DecisionsMade = Counter "command_api_decisions_total" ["outcome"] "Decisions by outcome: published, pending (answered before the log had it), unchanged, repeated (answered as before), refused, closed (the store takes nothing), failed";
+    DecisionsMade = Counter "command_api_decisions_total" ["outcome"] "Decisions by outcome: published, pending (answered before the log had it), at_once (answered without waiting for it), unchanged, repeated (answered as before), refused, closed (the store takes nothing), failed";
     RelayOwner = Gauge "command_api_relay_owner" [] "1 in the process whose relay publishes decisions, else 0";
     RelayPublished = Counter "command_api_relay_published_total" [] "Decided events that the log has acknowledged";
     OutboxOldest = Gauge "command_api_outbox_oldest_seconds" [] "Seconds since the oldest event happened that the log does not have yet, told by the relay's owner; else 0";
     RelayLogAway = Counter "command_api_relay_log_away_total" [] "Rounds in which the log did not take what there was to publish";
     StoreAhead = Gauge "command_api_store_lacks_records" [] "Records of the log that the event store did not know when they were compared last";
     StoreOpen = Gauge "command_api_store_open" [] "1 while the relay's owner has found log and event store to agree, else 0";
-    MailsSettled = Counter "command_api_mails_total" ["outcome", "fault"] "Attempts at mails by outcome: sent, later, refused, given-up, not-needed, unknown; and by what was at fault: none, recipient, subject, no-answer, connection, no-starttls, not-taken, no-sign-in, refused, not-smtp, outbox, state";
+    MailsSettled = Counter "command_api_mails_total" ["outcome", "fault"] "Attempts at mails by outcome: sent, notified, later, refused, given-up, not-needed, lapsed, too-many, unknown; and by what was at fault: none, recipient, subject, no-answer, connection, no-starttls, not-taken, no-sign-in, refused, not-smtp, outbox, state";
 
     // Kafka clients, by what they are for: events (command-api's producer), or a projection's name
     KafkaBrokersUp = Gauge "kafka_client_brokers_up" ["client"] "Brokers that the client is connected to";

@@ -5,6 +5,7 @@
 //! `make test` brings up, so that tests run side by side. Waits are [`eventually`]: they poll a
 //! condition and tell what was seen last when it never comes true.
 
+mod authenticator;
 mod cluster;
 mod database;
 mod eventually;
@@ -27,6 +28,7 @@ mod tls_server;
 mod token;
 mod world;
 
+pub use authenticator::Authenticator;
 pub use eventually::{eventually, eventually_within};
 pub use http::{Answer, Client, Download};
 pub use log::{Log, LogRecord, Outgoing, Writer};

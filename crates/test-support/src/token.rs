@@ -40,10 +40,22 @@ impl AccessToken {
         self.claim("roles", roles)
     }
 
+    /// Issued now. Those that the deployment's own keys sign say when.
+    #[must_use]
+    pub fn issued_now(self) -> Self {
+        self.claim("iat", now())
+    }
+
     /// Ended this many seconds ago.
     #[must_use]
     pub fn expired(self, seconds_ago: u64) -> Self {
         self.claim("exp", now() - seconds_ago)
+    }
+
+    /// Good no earlier than in so many seconds.
+    #[must_use]
+    pub fn not_before(self, seconds: u64) -> Self {
+        self.claim("nbf", now() + seconds)
     }
 
     /// Signed with the secret of the `dev` profile.

@@ -217,6 +217,8 @@ impl World {
     fn launch(&self, process: &'static str, role: &str) -> Result<Launch> {
         let launch = Launch::new(process, self.dir.clone())
             .setting("MILLRACE_PROFILE", "dev")
+            // Most tests ask for more in a second than a user in a minute.
+            .setting("MILLRACE_RATE_LIMIT_PROFILE", "off")
             .setting("MILLRACE_PREFIX", &self.prefix);
         if self.stack.is_to_be_secured() {
             return self.secured(launch);

@@ -2,6 +2,7 @@
 
 use domain::decision::Decided;
 use domain::device::{Dedupe, DeviceEvent, DeviceEventReported};
+use domain::session::SessionEvent;
 use domain::user::UserEvent;
 use event_schema::decode::{DecodeError, Decoder, KnownId};
 use event_schema::personal::Sealed;
@@ -9,7 +10,7 @@ use event_schema::schema::{Family, Schema};
 use read_models::deployment::RegisteredSchema;
 use serde_json::{Value, json};
 
-use super::user;
+use super::{session, user};
 use crate::mask::{Shown, hex, masked};
 use crate::table::{printable, shortened};
 
@@ -33,6 +34,7 @@ pub(super) enum Decoded {
     Absent,
     Device(DeviceEventReported),
     User(Box<Decided<UserEvent<Sealed>>>),
+    Session(Box<Decided<SessionEvent>>),
     Unknown(DecodeError),
 }
 
@@ -41,6 +43,7 @@ pub(super) enum Decoded {
 pub(super) struct Decoders {
     device: Decoder<DeviceEvent>,
     user: Decoder<Decided<UserEvent<Sealed>>>,
+    session: Decoder<Decided<SessionEvent>>,
     known: Vec<RegisteredSchema>,
 }
 
@@ -54,7 +57,12 @@ impl Decoders {
                 version: schema.version,
             })
         };
-        Self { device: Decoder::new(ids()), user: Decoder::new(ids()), known }
+        Self {
+            device: Decoder::new(ids()),
+            user: Decoder::new(ids()),
+            session: Decoder::new(ids()),
+            known,
+        }
     }
 
     pub(super) fn decode(&self, value: Option<&[u8]>) -> Decoded {
@@ -66,6 +74,9 @@ impl Decoders {
             }),
             Some(Family::User) => {
                 self.user.decode(value).map(|event| Decoded::User(Box::new(event)))
+            }
+            Some(Family::Session) => {
+                self.session.decode(value).map(|event| Decoded::Session(Box::new(event)))
             }
         };
         decoded.unwrap_or_else(Decoded::Unknown)
@@ -110,6 +121,7 @@ pub(super) fn text(decoders: &Decoders, value: Option<&[u8]>, reveal: bool) -> V
         Decoded::Absent => {}
         Decoded::Device(event) => lines.extend(event_text(&event, reveal)),
         Decoded::User(event) => lines.extend(user::text(&event)),
+        Decoded::Session(event) => lines.extend(session::text(&event)),
         Decoded::Unknown(error) => {
             lines.push(format!("  not decodable: {error} ({})", error.kind()));
             lines.extend(if reveal { dump(bytes) } else { vec![hint()] });
@@ -143,6 +155,7 @@ pub(super) fn document(decoders: &Decoders, value: Option<&[u8]>, reveal: bool) 
     let (event, error) = match decoders.decode(value) {
         Decoded::Device(event) => (event_json(&event, reveal), Value::Null),
         Decoded::User(event) => (user::json(&event), Value::Null),
+        Decoded::Session(event) => (session::json(&event), Value::Null),
         Decoded::Unknown(error) => {
             (Value::Null, json!({"code": error.kind(), "message": error.to_string()}))
         }

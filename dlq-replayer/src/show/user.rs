@@ -1,45 +1,29 @@
-//! An event of a user, as a letter holds it: its place in its stream and what it changes. What is
-//! sealed stays so.
+//! An event of a user, as a letter holds it. What is sealed stays so.
 
 use domain::decision::Decided;
 use domain::user::UserEvent;
 use event_schema::personal::Sealed;
-use serde_json::{Value, json};
+use serde_json::Value;
+
+use super::decided;
 
 type Event = Decided<UserEvent<Sealed>>;
 
+const ID: &str = "user_id";
+
 pub(super) fn text(event: &Event) -> Vec<String> {
-    let previous = event.previous_id.map_or_else(|| "-".to_owned(), |id| id.to_string());
-    let changed = event.event.what_changed().join(", ");
-    vec![
-        format!("  user_id      {}", event.aggregate_id),
-        format!("  event_id     {}", event.event_id),
-        format!("  version      {}", event.version),
-        format!("  previous_id  {previous}"),
-        format!("  occurred_at  {}", occurred_at(event).unwrap_or_else(|| "-".to_owned())),
-        format!("  changed      {}", if changed.is_empty() { "-" } else { &changed }),
-    ]
+    decided::text(ID, event, &event.event.what_changed())
 }
 
 pub(super) fn json(event: &Event) -> Value {
-    json!({
-        "user_id": event.aggregate_id.to_string(),
-        "event_id": event.event_id.to_string(),
-        "version": event.version,
-        "previous_id": event.previous_id.map(|id| id.to_string()),
-        "occurred_at": occurred_at(event),
-        "changed": event.event.what_changed(),
-    })
-}
-
-fn occurred_at(event: &Event) -> Option<String> {
-    event.occurred_at.to_rfc3339()
+    decided::json(ID, event, &event.event.what_changed())
 }
 
 #[cfg(test)]
 mod tests {
     use domain::Timestamp;
     use event_schema::personal::SubjectKey;
+    use serde_json::json;
     use uuid::Uuid;
 
     use super::*;

@@ -118,7 +118,7 @@ async fn stats_count_by_state_and_class_with_brake_and_notices() {
     let document = desk.calls(&["stats", "--json"]).await.json();
     let names: Vec<&Value> =
         document["projections"].as_array().unwrap().iter().map(|p| &p["projection"]).collect();
-    assert_eq!(names, ["another", "device_history", "resource", "user"]);
+    assert_eq!(names, ["another", "device_history", "resource", "session", "user"]);
     let resource = &document["projections"][2];
     assert_eq!(resource["brake"], "5 in a row");
     assert_eq!(resource["unpublished_notices"], 3);

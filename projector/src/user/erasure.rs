@@ -27,7 +27,7 @@ pub(super) async fn redact(
     let redacted: Vec<Uuid> = sqlx::query_scalar(
         "UPDATE user_rows
          SET username = NULL, email = NULL, full_name = NULL, bio = NULL, image = NULL, roles = '{}',
-             email_verified = false, active = false, erased = true
+             email_verified = false, active = false, erased = true, session_epoch = 0
          WHERE generation = $1 AND id = ANY($2) AND NOT erased RETURNING id",
     )
     .bind(generation)

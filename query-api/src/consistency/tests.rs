@@ -32,7 +32,8 @@ fn out(settled: Settled, shown: Option<Shown>) -> HeaderMap {
     settled.onto(StatusCode::OK.into_response(), shown, &key()).headers().clone()
 }
 
-const VIEW: LogTopic<'static> = LogTopic { projection: "resource", topic: "events-input" };
+const VIEW: LogTopic<'static> =
+    LogTopic { projection: "resource", topic: "events-input", decisions: None };
 const WAITS: Waits = Waits { usual: Duration::from_secs(2), longest: Duration::from_secs(5) };
 
 #[test]
@@ -94,6 +95,34 @@ async fn a_lenient_read_goes_on_and_says_that_it_is_old() {
     assert_eq!(out[CONSISTENCY_TOKEN], log(0, 3).encode(&key()));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_read_of_two_views_waits_once() {
+    let token = log(0, 5).encode(&key());
+    let one = read(&[(CONSISTENCY_TOKEN, &token), (lifecycle::http::PREFER, "wait=3")]);
+    let (other, began) = (one.clone(), Instant::now());
+    assert!(one.settle(&Positions::new(1), VIEW, WAITS).await.is_err());
+    assert!(other.settle(&Positions::new(1), VIEW, WAITS).await.is_err());
+    assert_eq!(began.elapsed(), Duration::from_secs(3));
+}
+
+#[test]
+fn a_read_of_two_views_is_as_old_as_the_older() {
+    let of = |is_stale, seconds: Option<u64>| {
+        let age = seconds.map(Duration::from_secs);
+        Settled { is_stale, age, ..Settled::default() }
+    };
+    for (one, other, is_stale, age) in [
+        (of(false, Some(0)), of(false, Some(0)), false, Some(0)),
+        (of(true, Some(3)), of(false, Some(0)), true, Some(3)),
+        (of(false, Some(0)), of(true, Some(3)), true, Some(3)),
+        (of(true, Some(3)), of(true, Some(5)), true, Some(5)),
+        (of(true, None), of(true, Some(5)), true, None),
+        (of(false, Some(0)), of(true, None), true, None),
+    ] {
+        assert_eq!(one.beside(other), of(is_stale, age));
+    }
+}
+
 #[test]
 fn an_answer_that_shows_all_promises_what_was_asked_and_what_was_shown() {
     let settled = Settled { token: Some(log(0, 5)), ..Settled::default() };
@@ -102,6 +131,28 @@ fn an_answer_that_shows_all_promises_what_was_asked_and_what_was_shown() {
     both.merge(&log(1, 3)).unwrap();
     assert_eq!(out[CONSISTENCY_TOKEN], both.encode(&key()));
     assert!(!out.contains_key(AGE) && !out.contains_key(PREFERENCE_APPLIED));
+}
+
+#[test]
+fn what_was_found_in_the_log_is_named_by_its_place_in_the_answer() {
+    let stream = |n: u64| format!("user-{n}");
+    let found = |n| {
+        let Shown { log, offset } = shown(1, 10 + n);
+        (StreamEvent { stream_id: stream(n), version: 2 }, Need { log, offset })
+    };
+    let mut token = log(0, 5);
+    for n in 0..3 {
+        token.merge(&Token::of_stream(&stream(n), 2)).unwrap();
+    }
+    token.merge(&Token::of_stream("session-1", 4)).unwrap();
+    let placed = vec![found(0), found(2)];
+    let one = Settled { token: Some(token), placed, ..Settled::default() };
+    let other = Settled { placed: vec![found(1)], ..Settled::default() };
+    let mut expected = log(0, 5);
+    expected.merge(&log(1, 12)).unwrap();
+    // Nobody has looked for that one.
+    expected.merge(&Token::of_stream("session-1", 4)).unwrap();
+    assert_eq!(out(one.beside(other), None)[CONSISTENCY_TOKEN], expected.encode(&key()));
 }
 
 proptest! {

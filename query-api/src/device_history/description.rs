@@ -12,6 +12,7 @@ use crate::description::{
 pub(super) fn operation() -> Operation {
     let path = "/api/v1/resources/{id}/history";
     Operation::new(Verb::Get, path, "getResourceHistory", "Every event of a device")
+        .listing()
         .description(
             "By the time the log took it, newest first, a page at a time. With `Accept: application/x-ndjson` all of them, a line each; the last line says that it is whole.",
         )

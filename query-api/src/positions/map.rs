@@ -18,6 +18,13 @@ pub(crate) struct Need {
     pub(crate) offset: u64,
 }
 
+/// A decided event, by its place in its stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StreamEvent {
+    pub(crate) stream_id: String,
+    pub(crate) version: u64,
+}
+
 /// Where a projection stands in a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Position {
@@ -149,6 +156,12 @@ impl PositionMap {
     /// How many partitions the topic has in this life.
     pub(crate) fn partitions(&self, topic: &str, epoch: u32) -> Option<u32> {
         self.topics.get(&(topic.to_owned(), epoch)).copied()
+    }
+
+    /// Which life of the topic is its present one.
+    pub(crate) fn epoch_now(&self, topic: &str) -> Option<u32> {
+        let lives = self.topics.keys().filter(|(name, _)| name == topic);
+        lives.map(|(_, epoch)| *epoch).max()
     }
 
     /// How many partitions the topic has in its present life.

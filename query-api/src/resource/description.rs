@@ -57,6 +57,7 @@ pub(super) fn one() -> Operation {
 pub(super) fn list() -> Operation {
     let path = "/api/v1/resources";
     Operation::new(Verb::Get, path, "listResources", "The latest state of many devices")
+        .listing()
         .description(
             "A page at a time, in the order of ids; with `updated_since` in that of the minutes of `updated_at`, then of ids. With `Accept: application/x-ndjson` all of them, a line each; the last line says that it is whole.",
         )

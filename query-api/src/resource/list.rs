@@ -69,7 +69,7 @@ pub(super) async fn get_resources(
 }
 
 fn topic(api: &Api) -> LogTopic<'_> {
-    LogTopic { projection: PROJECTION, topic: &api.resource_topic }
+    LogTopic { projection: PROJECTION, topic: &api.resource_topic, decisions: None }
 }
 
 fn ask(api: &Api, caller: &Caller, parameters: &mut Parameters) -> ResourcesQuery {

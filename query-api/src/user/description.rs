@@ -36,6 +36,17 @@ pub(super) fn one() -> Operation {
         )
 }
 
+/// Whoever asks.
+pub(super) fn me() -> Operation {
+    of_one(Operation::new(Verb::Get, "/api/v1/auth/me", "getMe", "Whoever asks"))
+        .description(
+            "The full profile of the user whom the access token names, as `GET /api/v1/users/{id}` answers it to them. A token may name somebody who has not registered here: then there is nobody to show.",
+        )
+        .answer(profile(schema::named("FullProfile")))
+        .problems(&[ProblemType::Erased])
+        .example(Example::new("nobody", "A caller who is no user", 404))
+}
+
 /// A user, by name.
 pub(super) fn by_name() -> Operation {
     let path = "/api/v1/users/by-username/{name}";
@@ -73,6 +84,7 @@ fn profile(schema: Value) -> Answer {
 pub(super) fn list() -> Operation {
     let roles = Role::ALL.map(Role::name);
     Operation::new(Verb::Get, "/api/v1/users", "listUsers", "All users")
+        .listing()
         .description(
             "For admins: full profiles of all who are not erased, a page at a time, in the order of ids, which is that of registration; with `prefix` in that of names in lower case.",
         )
@@ -110,6 +122,7 @@ pub(super) fn list() -> Operation {
 pub(super) fn audit() -> Operation {
     let path = "/api/v1/users/{id}/audit";
     Operation::new(Verb::Get, path, "getUserAudit", "Who changed what of a user and when")
+        .listing()
         .description(
             "For admins: newest first, a page at a time. It names what was changed and never says what to. It stays when the user is erased.",
         )
@@ -280,6 +293,7 @@ mod tests {
             email_verified: false,
             active: true,
             erased: false,
+            session_epoch: 0,
             version: 1,
             created_at: Timestamp(0),
             updated_at: Timestamp(0),

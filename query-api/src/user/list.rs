@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use read_models::user::{StoredUser, full_profile};
 
-use super::{PROJECTION, must_oversee, topic};
+use super::{PROJECTION, must_oversee, shown, topic};
 use crate::Api;
 use crate::caller::Authenticated;
 use crate::consistency::{Consistency, Shown};
@@ -50,14 +50,8 @@ pub(super) async fn get_users(
         parameters.link_with("cursor", &api.cursors.write(&identity, &query::place(last)))
     });
     let items: Vec<String> = users.iter().map(|user| full_profile(user.id, &user.row)).collect();
+    // A page speaks for whole partitions.
     let shown: Vec<Shown> = users.iter().filter_map(|user| shown(&api, user)).collect();
     api.counters.user_pages.increment(1);
     Ok(settled.onto(page::answer(slot, &items, next), shown, &api.tokens))
-}
-
-/// The newest record that is shown of the row's partition and of which nothing before it is set
-/// aside: a page speaks for whole partitions.
-fn shown(api: &Api, user: &StoredUser) -> Option<Shown> {
-    let shown = api.positions.shown(&api.user_topic, &user.id.stream_id(), user.row.position)?;
-    api.positions.clear(PROJECTION, shown)
 }

@@ -47,14 +47,14 @@ const FIND: &str = "
     WITH active AS (SELECT g.generation FROM generations g
                     WHERE g.projection = 'user' AND g.state = 'active')
     SELECT r.id, r.generation, r.username, r.email, r.full_name, r.bio, r.image, r.roles,
-           r.email_verified, r.active, r.erased, r.version, r.created_at, r.updated_at, r.log_epoch,
-           r.log_offset
+           r.email_verified, r.active, r.erased, r.session_epoch, r.version, r.created_at, r.updated_at,
+           r.log_epoch, r.log_offset
     FROM user_rows r
     WHERE r.generation = (SELECT generation FROM active) AND r.id = ANY($1)
     UNION ALL
     SELECT r.id, r.generation, r.username, r.email, r.full_name, r.bio, r.image, r.roles,
-           r.email_verified, r.active, r.erased, r.version, r.created_at, r.updated_at, r.log_epoch,
-           r.log_offset
+           r.email_verified, r.active, r.erased, r.session_epoch, r.version, r.created_at, r.updated_at,
+           r.log_epoch, r.log_offset
     FROM user_rows r
     WHERE r.generation = (SELECT generation FROM active) AND r.username IS NOT NULL
       AND lower(r.username) = ANY($2)";

@@ -99,6 +99,7 @@ mod tests {
             device_id: None::<DeviceId>,
             session_id: None,
             token_id: None,
+            revocable: None,
             actor: String::new(),
             expires_at: 0,
         }
@@ -115,6 +116,7 @@ mod tests {
             email_verified: true,
             active: true,
             erased: false,
+            session_epoch: 0,
             version: 3,
             created_at: Timestamp(0),
             updated_at: Timestamp(1),

@@ -35,6 +35,8 @@ pub(crate) struct Seen {
     /// Traces and spans that it links to.
     pub(crate) links: Vec<(String, String)>,
     pub(crate) attributes: BTreeMap<String, String>,
+    /// All of it as it came, with what is no text replaced.
+    pub(crate) raw: String,
 }
 
 type Spans = Arc<Mutex<Vec<Seen>>>;
@@ -159,6 +161,7 @@ fn seen_one(service: &str, span: Span) -> Seen {
         (hex(&link.trace_id), hex(&link.span_id))
     };
     Seen {
+        raw: String::from_utf8_lossy(&span.encode_to_vec()).into_owned(),
         service: service.to_owned(),
         kind: span.kind(),
         trace: hex(&span.trace_id),

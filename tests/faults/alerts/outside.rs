@@ -75,6 +75,24 @@ async fn a_database_that_is_cut_off_locked_or_slow_is_told_of() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_was_revoked_while_a_process_does_not_know_it_is_told_of() -> Result<()> {
+    let world = World::start("alerts_revocations").await?;
+    let (command_api, database) = through(&world, world.command_api()?, "command_api").await?;
+    let spine = Spine::start_with(command_api, world.projector()?, world.query_api()?).await?;
+    let prometheus = scraped(&spine).await?;
+    must_be_quiet(&prometheus, &["RevocationsUnknown"]).await?;
+
+    for link in [Link::Cut, Link::Frozen] {
+        database.set(link);
+        let firing = prometheus.fires("RevocationsUnknown").await?;
+        ensure!(firing.iter().all(|sample| sample.labels["job"] == "command-api"), "{firing:?}");
+        database.set(Link::Open);
+        prometheus.clears("RevocationsUnknown").await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_cache_that_is_away_or_left_off_is_told_of() -> Result<()> {
     let world = World::start("alerts_cache").await?;
     let redis = RedisServer::start(&[]).await?;

@@ -34,8 +34,8 @@ async fn a_projector_that_is_frozen_or_gone_is_told_of_until_one_folds_again() -
         missing.iter().all(|sample| sample.labels["projection"] != "resource"),
         "these are missed: {missing:?}"
     );
-    let others = world.projector_of("device_history,user")?.setting("MILLRACE_INSTANCE", "second");
-    let others = others.start().await?;
+    let others = world.projector_of("device_history,user,session")?;
+    let others = others.setting("MILLRACE_INSTANCE", "second").start().await?;
     let second = [("projector", others.address())];
     prometheus.scrape(&[&all.targets()[..], &second].concat()).await?;
     prometheus.clears("ProjectionMissing").await

@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection to one of our processes.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(in crate::faults) struct Connection {
     address: SocketAddr,
     stream: Option<TcpStream>,
     /// What has arrived of the answer.
@@ -23,26 +23,26 @@ pub(super) struct Connection {
 
 /// An answer, borrowed from its connection.
 #[derive(Debug)]
-pub(super) struct Reply<'a> {
-    pub(super) status: u16,
+pub(in crate::faults) struct Reply<'a> {
+    pub(in crate::faults) status: u16,
     head: &'a str,
-    pub(super) body: &'a [u8],
+    pub(in crate::faults) body: &'a [u8],
 }
 
 impl Connection {
-    pub(super) fn new(address: SocketAddr) -> Self {
+    pub(in crate::faults) fn new(address: SocketAddr) -> Self {
         Self { address, stream: None, received: Vec::with_capacity(4096) }
     }
 
     /// Sends a request as it stands and reads its answer. What went wrong on the way ends the
     /// connection; the next request has a new one.
-    pub(super) async fn ask(&mut self, request: &[u8]) -> Result<Reply<'_>> {
+    pub(in crate::faults) async fn ask(&mut self, request: &[u8]) -> Result<Reply<'_>> {
         self.send(request).await?;
         self.receive().await
     }
 
     /// Connects, if it is not.
-    pub(super) async fn connect(&mut self) -> Result<&mut TcpStream> {
+    pub(in crate::faults) async fn connect(&mut self) -> Result<&mut TcpStream> {
         match &mut self.stream {
             Some(stream) => Ok(stream),
             empty => {
@@ -54,7 +54,7 @@ impl Connection {
     }
 
     /// Sends a request, whose answer is to be [received](Self::receive).
-    pub(super) async fn send(&mut self, request: &[u8]) -> Result<()> {
+    pub(in crate::faults) async fn send(&mut self, request: &[u8]) -> Result<()> {
         self.received.clear();
         let sent = async { anyhow::Ok(self.connect().await?.write_all(request).await?) };
         let sent = timeout(PATIENCE, sent).await.context("no connection in time").flatten();
@@ -62,7 +62,7 @@ impl Connection {
     }
 
     /// Reads an answer.
-    pub(super) async fn receive(&mut self) -> Result<Reply<'_>> {
+    pub(in crate::faults) async fn receive(&mut self) -> Result<Reply<'_>> {
         let head = timeout(PATIENCE, self.whole_answer()).await.context("no answer in time");
         let head = head.flatten().inspect_err(|_| self.stream = None)?;
         let (head, body) = self.received.split_at(head);
@@ -90,12 +90,12 @@ impl Connection {
 
 impl Reply<'_> {
     /// The value of a header, by its name in lower case.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(in crate::faults) fn header(&self, name: &str) -> Option<&str> {
         header(self.head, name)
     }
 
     /// The version that the `ETag` names: `"<generation>.<version>"`.
-    pub(super) fn tagged_version(&self) -> Option<u64> {
+    pub(in crate::faults) fn tagged_version(&self) -> Option<u64> {
         let tag = self.header("etag")?.strip_prefix('"')?.strip_suffix('"')?;
         tag.split_once('.')?.1.parse().ok()
     }

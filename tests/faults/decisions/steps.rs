@@ -42,7 +42,9 @@ async fn a_registration_that_dies_at_any_step_takes_effect_once() -> Result<()> 
             people.send(request.header("idempotency-key", format!("\"{name}\""))).await
         };
         let lost = ask(&People::new(&[&doomed], None)?).await;
-        ensure!(lost.is_err(), "{step}: answered {}", lost?);
+        // What is marked is found by whoever looks at the store, perhaps before the process ends.
+        let may_be_told = step == "relay/marked";
+        ensure!(may_be_told || lost.is_err(), "{step}: answered {}", lost?);
         let status = doomed.ended().await?;
         let said = doomed.log()?;
         let has_said = said.contains(&format!("failpoint {step}: the process ends here"));

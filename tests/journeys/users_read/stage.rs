@@ -1,4 +1,4 @@
-//! Users who are decided by hand: keys by SQL, events straight into the log.
+//! Users, and their sessions, that are decided by hand: keys by SQL, events straight into the log.
 
 use std::convert::Infallible;
 
@@ -9,6 +9,7 @@ use domain::decision::Decided;
 use domain::role::Role;
 use domain::user::{UserEvent, UserId};
 use event_schema::personal::{Sealed, SubjectKey};
+use event_schema::schema::Schema;
 use event_schema::user::{encode, schema_of};
 use kafka_io::topic::Topic;
 use read_models::database::identity_schema;
@@ -16,19 +17,19 @@ use read_models::deployment;
 use settings::Settings;
 use sqlx::AssertSqlSafe;
 use sqlx::types::Uuid;
-use test_support::{AccessToken, Answer, Client, Log, Outgoing, Running, World, eventually};
+use test_support::{AccessToken, Answer, Client, Outgoing, Running, World, eventually};
 
-/// A projector of users and a query-api in front of its view.
-pub(super) struct Stage {
-    pub(super) world: World,
+/// A projector of users and sessions and a query-api in front of its views.
+pub(crate) struct Stage {
+    pub(crate) world: World,
     _projector: Running,
     query_api: Running,
     client: Client,
 }
 
 /// Somebody, by the events that were logged of them.
-pub(super) struct Person {
-    pub(super) id: UserId,
+pub(crate) struct Person {
+    pub(crate) id: UserId,
     key: SubjectKey,
     version: u64,
     last: Option<Uuid>,
@@ -36,22 +37,23 @@ pub(super) struct Person {
 
 /// Where a record stands.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Logged {
-    pub(super) partition: i32,
-    pub(super) offset: i64,
+pub(crate) struct Logged {
+    topic: Topic,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
 }
 
 impl Stage {
-    pub(super) async fn set(name: &str) -> Result<Self> {
+    pub(crate) async fn set(name: &str) -> Result<Self> {
         let world = World::start(name).await?;
-        let (projector, query_api) = (world.projector_of("user")?, world.query_api()?);
+        let (projector, query_api) = (world.projector_of("user,session")?, world.query_api()?);
         let (projector, query_api) = tokio::try_join!(projector.start(), query_api.start())?;
         tokio::try_join!(projector.ready(), query_api.ready())?;
         Ok(Self { world, _projector: projector, query_api, client: Client::new()? })
     }
 
     /// Somebody who is about to register, with a key of their own.
-    pub(super) async fn person(&self) -> Result<Person> {
+    pub(crate) async fn person(&self) -> Result<Person> {
         let (id, key) = (UserId(Uuid::now_v7()), SubjectKey::generate());
         let insert = format!(
             "INSERT INTO {}.subject_keys (subject, key) VALUES ($1, $2)",
@@ -66,7 +68,7 @@ impl Stage {
     }
 
     /// Destroys the key, as erasing does beside its event.
-    pub(super) async fn destroy_key(&self, person: &Person) -> Result<()> {
+    pub(crate) async fn destroy_key(&self, person: &Person) -> Result<()> {
         let destroy = format!(
             "UPDATE {}.subject_keys SET key = NULL, destroyed_at = now() WHERE subject = $1",
             identity_schema(self.world.prefix())
@@ -80,49 +82,68 @@ impl Stage {
     }
 
     /// Appends an event of somebody, and says where the log has it.
-    pub(super) async fn log(&self, event: &Decided<UserEvent<Sealed>>) -> Result<Logged> {
-        let schema = schema_of(&event.event);
+    pub(crate) async fn log(&self, event: &Decided<UserEvent<Sealed>>) -> Result<Logged> {
+        let id = self.schema_id(schema_of(&event.event)).await?;
+        let key = UserId(event.aggregate_id).stream_id();
+        self.append(Topic::IdentityUser, key, encode(event, id)?).await
+    }
+
+    /// The id under which a schema was registered.
+    pub(crate) async fn schema_id(&self, schema: Schema) -> Result<u32> {
         let known = deployment::schemas(self.world.pool()).await?;
         let known = known.iter().find(|known| known.record_name == schema.record_name());
-        let id = known.context("the schema is not registered")?.schema_id;
-        let key = UserId(event.aggregate_id).stream_id().into_bytes();
-        let log = self.log_of_users()?;
+        Ok(known.context("the schema is not registered")?.schema_id)
+    }
+
+    /// Appends a value under a key, and says where the log has it.
+    pub(crate) async fn append(&self, topic: Topic, key: String, value: Vec<u8>) -> Result<Logged> {
+        let (log, key) = (self.world.log_of(topic)?, key.into_bytes());
         let partition = log.partition_of(&key);
-        let value = Some(encode(event, id)?);
-        let record = Outgoing { key: Some(key), value, ..Outgoing::default() };
+        let record = Outgoing { key: Some(key), value: Some(value), ..Outgoing::default() };
         log.append_raw(vec![record]).await?;
         let end = log.ends().await?.get(&partition).copied().context("no such partition")?;
-        Ok(Logged { partition, offset: end - 1 })
+        Ok(Logged { topic, partition, offset: end - 1 })
     }
 
     /// Somebody decides something, and it is logged.
-    pub(super) async fn say(&self, person: &mut Person, event: UserEvent<&str>) -> Result<Logged> {
+    pub(crate) async fn say(&self, person: &mut Person, event: UserEvent<&str>) -> Result<Logged> {
         let decided = person.decide(event);
         self.log(&decided).await
     }
 
-    fn log_of_users(&self) -> Result<Log> {
-        self.world.log_of(Topic::IdentityUser)
+    /// The consistency token of a record.
+    pub(crate) fn token(&self, logged: Logged) -> Result<String> {
+        let topic = logged.topic.name(self.world.prefix());
+        let (partition, offset) = (logged.partition.cast_unsigned(), logged.offset.cast_unsigned());
+        self.signed(&Token::of_record(&topic, 1, partition, offset))
     }
 
-    /// The consistency token of a record.
-    pub(super) fn token(&self, logged: Logged) -> Result<String> {
-        let topic = Topic::IdentityUser.name(self.world.prefix());
-        let (partition, offset) = (logged.partition.cast_unsigned(), logged.offset.cast_unsigned());
+    /// A consistency token as command-api gives it.
+    pub(crate) fn signed(&self, token: &Token) -> Result<String> {
         let mut settings = Settings::new(self.world.query_api()?.settings());
         let key = TokenKey::from_settings(&mut settings);
-        Ok(Token::of_record(&topic, 1, partition, offset).encode(&key))
+        Ok(token.encode(&key))
     }
 
     /// What somebody with this token is answered to a GET, with these headers.
-    pub(super) async fn get(
+    pub(crate) async fn get(
         &self,
         who: &AccessToken,
         path: &str,
         headers: &[(&str, &str)],
     ) -> Result<Answer> {
+        self.get_by(&who.sign()?, path, headers).await
+    }
+
+    /// The same by an access token as it was given.
+    pub(crate) async fn get_by(
+        &self,
+        access_token: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Answer> {
         let request = self.client.request("GET", &self.query_api.url(path))?;
-        let mut request = request.bearer_auth(who.sign()?);
+        let mut request = request.bearer_auth(access_token);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -130,7 +151,7 @@ impl Stage {
     }
 
     /// The same, of what is there once this record is folded.
-    pub(super) async fn get_after(
+    pub(crate) async fn get_after(
         &self,
         logged: Logged,
         who: &AccessToken,
@@ -141,7 +162,7 @@ impl Stage {
     }
 
     /// Asks until the cache vouches for the answer.
-    pub(super) async fn hit(&self, who: &AccessToken, path: &str) -> Result<Answer> {
+    pub(crate) async fn hit(&self, who: &AccessToken, path: &str) -> Result<Answer> {
         eventually("the read is a hit", async || {
             let answer = self.get(who, path, &[]).await?;
             let status = answer.header("cache-status");
@@ -154,13 +175,13 @@ impl Stage {
 
 impl Person {
     /// The next event, sealed with their key.
-    pub(super) fn decide(&mut self, event: UserEvent<&str>) -> Decided<UserEvent<Sealed>> {
+    pub(crate) fn decide(&mut self, event: UserEvent<&str>) -> Decided<UserEvent<Sealed>> {
         let key = SubjectKey::from_bytes(*self.key.as_bytes());
         self.decide_with(&key, event)
     }
 
     /// The next event, sealed with a key that nobody has.
-    pub(super) fn forge(&mut self, event: UserEvent<&str>) -> Decided<UserEvent<Sealed>> {
+    pub(crate) fn forge(&mut self, event: UserEvent<&str>) -> Decided<UserEvent<Sealed>> {
         self.decide_with(&SubjectKey::generate(), event)
     }
 
@@ -183,28 +204,28 @@ impl Person {
         }
     }
 
-    pub(super) fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         format!("/api/v1/users/{}", self.id)
     }
 
     /// Their own access token.
-    pub(super) fn token(&self) -> AccessToken {
+    pub(crate) fn token(&self) -> AccessToken {
         AccessToken::tester().claim("sub", self.id.to_string()).roles(&["user"])
     }
 }
 
 /// An admin's access token.
-pub(super) fn admin() -> AccessToken {
+pub(crate) fn admin() -> AccessToken {
     AccessToken::tester().claim("sub", "an-admin").roles(&["admin"])
 }
 
 /// Somebody's who has nothing to do with it.
-pub(super) fn stranger() -> AccessToken {
+pub(crate) fn stranger() -> AccessToken {
     AccessToken::tester().claim("sub", "a-stranger").roles(&["user"])
 }
 
 /// How somebody begins, whose address is made of the name.
-pub(super) fn registered<'a>(username: &'a str, email: &'a str) -> UserEvent<&'a str> {
+pub(crate) fn registered<'a>(username: &'a str, email: &'a str) -> UserEvent<&'a str> {
     UserEvent::Registered {
         username,
         email,

@@ -74,6 +74,12 @@ const RIGHTS: [(&str, &[&str]); 5] = [
             "GRANT SELECT, INSERT ON {identity}.subject_keys, {identity}.credentials TO {role}",
             "GRANT UPDATE (key, destroyed_at) ON {identity}.subject_keys TO {role}",
             "GRANT UPDATE, DELETE ON {identity}.credentials TO {role}",
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON {identity}.second_factors TO {role}",
+            "GRANT SELECT, INSERT, DELETE ON {identity}.revocations, {identity}.signing_keys,
+                 {identity}.login_failures TO {role}",
+            // Locking a revocation to forget it needs the right to change one of its columns.
+            "GRANT UPDATE (expires_at) ON {identity}.revocations TO {role}",
+            "GRANT UPDATE ON {identity}.login_failures TO {role}",
         ],
     ),
     (
@@ -90,6 +96,10 @@ const RIGHTS: [(&str, &[&str]); 5] = [
             "GRANT SELECT (stream_id, stream_version, event_id, event_type, occurred_at,
                            correlation_id, actor, changed, published_partition, published_offset)
                  ON {event_store}.events TO {role}",
+            // Which access tokens are taken: never a key or a hash.
+            "GRANT USAGE ON SCHEMA {identity} TO {role}",
+            "GRANT SELECT ON {identity}.revocations TO {role}",
+            "GRANT SELECT (kid, public_key) ON {identity}.signing_keys TO {role}",
         ],
     ),
     (
@@ -142,10 +152,10 @@ const RIGHTS: [(&str, &[&str]); 5] = [
         "analyst",
         &[
             USES_READ_MODELS,
-            "GRANT SELECT ON resources, device_history, dead_letters, freshness TO {role}",
+            "GRANT SELECT ON resources, device_history, sessions, dead_letters, freshness TO {role}",
             // Of users nothing that tells who they are.
-            "GRANT SELECT (id, roles, email_verified, active, erased, version, created_at,
-                           updated_at, log_epoch, log_offset) ON users TO {role}",
+            "GRANT SELECT (id, roles, email_verified, active, erased, session_epoch, version,
+                           created_at, updated_at, log_epoch, log_offset) ON users TO {role}",
         ],
     ),
 ];

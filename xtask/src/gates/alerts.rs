@@ -1,7 +1,8 @@
 //! Alerts and dashboards: each alert has a page for who is woken by it and tests in which it fires and
-//! does not, and whatever asks Prometheus asks for metrics that exist.
+//! does not, and whatever asks Prometheus asks for metrics and for security events that exist.
 
 mod projections;
+mod security_events;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -54,7 +55,9 @@ fn faults(checkout: &Path) -> Result<Vec<String>> {
     let mut faults = of_alerts(&alerts(&rules), &tests, &page);
     faults.extend(projections::faults(&rules));
     let recorded: BTreeSet<&str> = values(&rules, "- record: ").collect();
+    faults.extend(security_events::faults(PAGE, &page));
     for (file, text) in rules.iter().chain(&tests) {
+        faults.extend(security_events::faults(file, text));
         for line in text.lines().filter(|line| !is_for_people(line)) {
             faults.extend(unknown(line, &recorded).map(|name| of_metric(file, name)));
         }
@@ -64,6 +67,7 @@ fn faults(checkout: &Path) -> Result<Vec<String>> {
             serde_json::from_str(&text).with_context(|| format!("reading {file}"))?;
         faults.extend(of_dashboard(&file, &dashboard));
         for expression in expressions(&dashboard) {
+            faults.extend(security_events::faults(&file, expression));
             faults.extend(unknown(expression, &recorded).map(|name| of_metric(&file, name)));
         }
     }

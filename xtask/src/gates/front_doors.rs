@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::sources;
+use crate::stack::edge_limits::EdgeLimits;
 use crate::stack::ports::{Listener, Ports};
 use crate::stack::template;
 
@@ -25,7 +26,9 @@ const PLACES: [Place; 2] = [
     // Containers come and go under one name, which the engine's own resolver knows.
     Place {
         file: "deploy/docker/nginx.conf",
-        surroundings: "    resolver 127.0.0.11 valid=5s ipv6=off;\n",
+        surroundings: "    resolver 127.0.0.11 valid=5s ipv6=off;\n    \
+            # What is mounted there, such as whose X-Forwarded-For is true: docs/operations/containers.md.\n    \
+            include /etc/millrace/front-door.d/*.conf;\n",
         command_api: "command-api",
         query_api: "query-api",
         follow: " resolve",
@@ -72,9 +75,13 @@ impl Place {
             let port = ports.of(listener);
             format!("        server {host}:{port} max_fails=0{};", self.follow)
         };
+        let [counted, general, auth] = EdgeLimits::USUAL.values();
         let filled = template::render(
             template,
             &[
+                counted,
+                general,
+                auth,
                 // The image's own user, who may write nowhere else.
                 ("user", String::new()),
                 ("run", "/tmp".to_owned()),
@@ -134,6 +141,10 @@ mod tests {
         let [containers, task] = PLACES.map(|place| place.render(&template).unwrap());
         assert!(containers.contains("        server command-api:8001 max_fails=0 resolve;\n"));
         assert!(containers.contains("resolver 127.0.0.11 "));
+        // Whoever says who called is believed where somebody has said so.
+        assert!(containers.contains("    include /etc/millrace/front-door.d/*.conf;\n"));
+        assert!(!containers.contains("real_ip") && !task.contains("include"));
+        assert!(containers.contains("zone=general:10m rate=50r/s;\n"));
         assert!(task.contains("        server 127.0.0.1:8002 max_fails=0;\n"));
         assert!(task.contains("real_ip_header X-Forwarded-For;\n") && !task.contains("resolver"));
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::Stack;
+use super::edge_limits::EdgeLimits;
 use super::ports::Listener;
 use super::process::{Process, Program, StopSignal, Tier};
 use super::ready::Probe;
@@ -16,10 +17,14 @@ use super::template;
 pub(crate) fn process(stack: &Stack) -> Result<Process> {
     let port = stack.ports.of(Listener::Nginx);
     let conf = stack.local.conf().join("nginx.conf");
+    let [counted, general, auth] = EdgeLimits::from_env().values();
     template::write(
         &stack.local.deploy("nginx/nginx.conf"),
         &conf,
         &[
+            counted,
+            general,
+            auth,
             ("user", user().to_owned()),
             ("run", stack.local.run().display().to_string()),
             ("access_log", stack.local.log().join("nginx.log").display().to_string()),

@@ -7,6 +7,7 @@ use domain::decision::{ClaimChange, Decided};
 use event_schema::decode::KnownId;
 use event_schema::personal::SubjectKey;
 use event_schema::schema::{Family, Schema};
+use event_store::beside::Revoked;
 use problem_details::Problem;
 use uuid::Uuid;
 
@@ -47,6 +48,16 @@ pub trait Impersonal: Sized + Send + Sync + 'static {
 
     /// Names of what an event changes, for the audit.
     fn what_changed(event: &Self::Event) -> Vec<&'static str>;
+
+    /// Which access tokens are taken no more because of an event, which is of this version in the stream
+    /// of `id`: none, unless it is said.
+    fn revokes(_: &Self::Event, _: Uuid, _: u64) -> Option<Revoked> {
+        None
+    }
+
+    /// Tells of an event that is stored, for the audit: of the thing of `id`, by `actor`; `state` is what the
+    /// whole decision has left.
+    fn happened(_: &Self::Event, _id: Uuid, _state: &Self::State, _actor: &str) {}
 
     /// What an event does to unique values: nothing, unless it is said.
     fn claims(_: &Self::Event, _: Timestamp, _: Duration) -> Vec<ClaimChange<'_>> {
@@ -126,6 +137,14 @@ impl<P: Impersonal> Aggregate for P {
 
     fn what_changed(event: &P::Event) -> Vec<&'static str> {
         <P as Impersonal>::what_changed(event)
+    }
+
+    fn revokes(event: &P::Event, id: Uuid, version: u64) -> Option<Revoked> {
+        <P as Impersonal>::revokes(event, id, version)
+    }
+
+    fn happened(event: &P::Event, id: Uuid, state: &P::State, actor: &str) {
+        <P as Impersonal>::happened(event, id, state, actor);
     }
 
     fn erases(_: &P::Event) -> bool {

@@ -5,6 +5,7 @@ use axum::body::Body;
 use http::Request;
 use http::request::Builder;
 use http_body_util::BodyExt as _;
+use lifecycle::http::ClientAddress;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use uuid::Uuid;
@@ -28,6 +29,17 @@ impl Call {
     pub(crate) fn by(self, claims: &Value) -> Self {
         let token = bearer(claims);
         self.with("authorization", &token)
+    }
+
+    /// With an access token as it was given.
+    pub(crate) fn bearing(self, access_token: &str) -> Self {
+        self.with("authorization", &format!("Bearer {access_token}"))
+    }
+
+    /// From this address.
+    pub(crate) fn from(mut self, address: &str) -> Self {
+        self.request = self.request.extension(ClientAddress(address.parse().unwrap()));
+        self
     }
 
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
 use event_store::beside::{DueMail, MailsBeside};
+use event_store::claim::{ClaimOf, Digest};
 use event_store::memory::{Memory, MemoryOutbox};
 use event_store::request::{AnsweredRequest, NewRequest, RequestKey};
+use event_store::second_factor::{SecondFactor, UsedCode};
 use event_store::{
     Append, AppendError, Event, EventStore, Found, LogPlace, State, StoreError, StoredStream,
 };
@@ -156,6 +158,16 @@ impl EventStore for TestStore {
         Ok(found)
     }
 
+    async fn replace_state(
+        &self,
+        stream_id: &str,
+        version: u64,
+        state: &State,
+    ) -> Result<bool, StoreError> {
+        self.must_answer()?;
+        self.memory.replace_state(stream_id, version, state).await
+    }
+
     async fn history(&self, stream_id: &str) -> Result<Vec<Event>, StoreError> {
         self.memory.history(stream_id).await
     }
@@ -186,6 +198,45 @@ impl EventStore for TestStore {
         self.memory.subject_key(subject).await
     }
 
+    async fn holder(
+        &self,
+        kind: &'static str,
+        digest: &Digest,
+    ) -> Result<Option<String>, StoreError> {
+        self.must_answer()?;
+        self.memory.holder(kind, digest).await
+    }
+
+    async fn password_hash(&self, subject: &str) -> Result<Option<String>, StoreError> {
+        self.must_answer()?;
+        self.memory.password_hash(subject).await
+    }
+
+    async fn replace_password_hash(
+        &self,
+        subject: &str,
+        old: &str,
+        new: &str,
+    ) -> Result<bool, StoreError> {
+        self.must_answer()?;
+        self.memory.replace_password_hash(subject, old, new).await
+    }
+
+    async fn second_factor(&self, subject: &str) -> Result<Option<SecondFactor>, StoreError> {
+        self.must_answer()?;
+        self.memory.second_factor(subject).await
+    }
+
+    async fn use_second_factor(
+        &self,
+        subject: &str,
+        sealed_secret: &[u8],
+        used: UsedCode,
+    ) -> Result<bool, StoreError> {
+        self.must_answer()?;
+        self.memory.use_second_factor(subject, sealed_secret, used).await
+    }
+
     async fn append(&self, append: Append) -> Result<(), AppendError> {
         self.told.appends_meet.attend().await;
         self.must_answer()?;
@@ -203,6 +254,17 @@ impl EventStore for TestStore {
 
     async fn forget(&self, older_than: Duration) -> Result<u64, StoreError> {
         self.memory.forget(older_than).await
+    }
+
+    async fn keep_mail_for_holder(
+        &self,
+        id: Uuid,
+        kind: &'static str,
+        value: ClaimOf,
+        good_for: Duration,
+    ) -> Result<(), StoreError> {
+        self.must_answer()?;
+        self.memory.keep_mail_for_holder(id, kind, value, good_for).await
     }
 
     async fn due_mails(&self, at_once: u32, lease: Duration) -> Result<Vec<DueMail>, StoreError> {

@@ -1,4 +1,4 @@
-//! A program that folds otherwise than the one before it: states are folded anew when they are touched.
+//! A program that folds otherwise than the one before it: states are folded anew when they are touched, and kept.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -120,13 +120,15 @@ async fn the_first_command_after_a_deployment_sees_what_today_s_program_folds() 
     assert_eq!(add::<1>(&world, id, 4).await, (json!(2), json!(2)));
     assert_eq!(stored(&world, id).await, ("2".to_owned(), 1));
 
-    // A command that changes nothing sees it and stores nothing.
+    // A command that changes nothing sees it, and what it has seen is kept.
     assert_eq!(add::<2>(&world, id, 0).await, (json!(7), json!(2)));
-    assert_eq!(stored(&world, id).await, ("2".to_owned(), 1));
+    assert_eq!(stored(&world, id).await, ("7".to_owned(), 2));
     assert_eq!(add::<2>(&world, id, 5).await, (json!(12), json!(3)));
     assert_eq!(stored(&world, id).await, ("12".to_owned(), 2));
 
-    // While both run, and after the new one was taken back.
+    // While both run, and after the new one was taken back: the older one takes nothing back but by deciding.
+    assert_eq!(add::<1>(&world, id, 0).await, (json!(3), json!(3)));
+    assert_eq!(stored(&world, id).await, ("12".to_owned(), 2));
     assert_eq!(add::<1>(&world, id, 9).await, (json!(4), json!(4)));
     assert_eq!(add::<2>(&world, id, 1).await, (json!(22), json!(5)));
     assert_eq!(world.log.versions(&format!("tally-{id}")), [1, 2, 3, 4, 5]);

@@ -247,7 +247,8 @@ async fn of_what_was_refused_nothing_is_left_of_somebody_who_was_erased() {
     let (ann, _bob) = (world.registered("ann").await, world.registered("bob").await);
     let taken = || {
         let call = world.call("PUT", &ann.path("/email")).by(&ann.claims()).named("k1");
-        call.saying(&json!({"email": "bob@example.org"}))
+        let body = json!({"email": "bob@example.org", "current_password": "correct horse"});
+        call.saying(&body)
     };
     let first = taken().send().await;
     assert_eq!((first.status.as_u16(), first.problem()), (409, "already-taken"));

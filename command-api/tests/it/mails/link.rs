@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{
-    VERIFY, follow, is_verified, page, post, press, sealed, send_form, sent, shown, token_to,
+    VERIFY, follow, is_verified, page, post, press, send_form, sent, shown, signed, token_to,
 };
 use crate::decision_world::World;
 use crate::world::now;
@@ -37,7 +37,7 @@ async fn whoever_follows_the_link_and_presses_the_button_has_shown_that_the_addr
 async fn a_program_that_follows_links_verifies_nothing() {
     let world = World::new().await;
     let ann = world.registered("ann").await;
-    let token = sealed(&world, &ann, 1, now() + 60);
+    let token = signed(&world, &ann, 1, now() + 60);
     for method in ["GET", "HEAD"] {
         let call = world.call(method, &format!("{VERIFY}?token={token}"));
         let answer = call.named("k1").send().await;
@@ -53,9 +53,9 @@ async fn a_program_that_follows_links_verifies_nothing() {
 async fn a_form_says_the_token_and_nothing_else() {
     let world = World::new().await;
     let ann = world.registered("ann").await;
-    let token = sealed(&world, &ann, 1, now() + 60);
+    let token = signed(&world, &ann, 1, now() + 60);
     for form in [
-        "token".to_owned(),
+        String::new(),
         format!("Token={token}"),
         format!("token={token}&token={token}"),
         format!("token={token}&user={}", ann.id),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use command_api::mail::{MailError, MailFault};
 use tokio::task::AbortHandle;
 
-use super::{change_email, post, put_off, sealed, sent, settled, token_to};
+use super::{change_email, post, put_off, sent, settled, signed, token_to};
 use crate::decision_world::{Person, Setup, World, admin};
 use crate::world::{Answer, now};
 
@@ -113,7 +113,7 @@ async fn nothing_is_sent_to_whoever_is_erased() {
 async fn nothing_is_sent_to_an_address_that_is_verified() {
     let world = World::new().await;
     let ann = world.registered("ann").await;
-    assert_eq!(post(&world, &sealed(&world, &ann, 1, now() + 60)).await.status, 204);
+    assert_eq!(post(&world, &signed(&world, &ann, 1, now() + 60)).await.status, 204);
     world.starts_to_send_mails();
     settled(&world, 1).await;
     assert_eq!(world.store.settled(), [Ok("not-needed")]);

@@ -6,7 +6,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    VERIFY, change_email, follow, is_verified, page, post, press, sealed, sent, shown, token_to,
+    VERIFY, change_email, follow, is_verified, page, post, press, sent, shown, signed, signed_by,
+    token_to,
 };
 use crate::decision_world::{Person, Setup, World};
 use crate::world::now;
@@ -53,13 +54,14 @@ async fn a_token_that_went_to_an_earlier_address_shows_nothing() {
 async fn a_token_that_is_forged_or_has_lapsed_shows_nothing() {
     let world = World::new().await;
     let (ann, bob) = (world.registered("ann").await, world.registered("bob").await);
-    let good = sealed(&world, &ann, 1, now() + 60);
-    let of_bob = sealed(&world, &bob, 1, now() + 60);
+    let good = signed(&world, &ann, 1, now() + 60);
+    let of_bob = signed(&world, &bob, 1, now() + 60);
     // Hers, signed as his was.
     let forged = format!("{}{}", &good[..24], &of_bob[24..]);
-    let cursor = world.token_key.sealing("cursor").seal(b"", b"another kind of text");
-    let lapsed = sealed(&world, &ann, 1, now() - 1);
-    for token in [&*forged, &*lapsed, &*cursor, &good[1..], "bm9uZQ", ""] {
+    let cursor = world.mail_link_key.for_texts("cursor").sign(b"", b"another kind of text");
+    let by_query_api = signed_by(&world.token_key, &ann, 1, now() + 60);
+    let lapsed = signed(&world, &ann, 1, now() - 1);
+    for token in [&*forged, &*lapsed, &*cursor, &*by_query_api, &good[1..], "bm9uZQ", ""] {
         let answer = post(&world, token).await;
         let told = (answer.status.as_u16(), answer.problem());
         assert_eq!(told, (400, "invalid-verification-token"), "{token}");
@@ -85,10 +87,10 @@ async fn a_token_of_nobody_or_of_somebody_erased_shows_nothing() {
     let world = World::new().await;
     let ann = world.registered("ann").await;
     world.call("DELETE", &ann.path("")).by(&ann.claims()).send().await;
-    let answer = post(&world, &sealed(&world, &ann, 1, now() + 60)).await;
+    let answer = post(&world, &signed(&world, &ann, 1, now() + 60)).await;
     assert_eq!((answer.status.as_u16(), answer.problem()), (410, "erased"));
     let nobody = Person::new(&Uuid::now_v7().to_string());
-    let answer = post(&world, &sealed(&world, &nobody, 1, now() + 60)).await;
+    let answer = post(&world, &signed(&world, &nobody, 1, now() + 60)).await;
     assert_eq!((answer.status.as_u16(), answer.problem()), (404, "not-found"));
 }
 
@@ -97,13 +99,13 @@ async fn an_address_that_was_confirmed_is_kept_and_one_that_lapsed_is_whoever_ta
     let world = World::of(Setup { claim_term: Duration::ZERO, ..Setup::default() }).await;
     let ann = world.registered("ann").await;
     let bob = world.registered("bob").await;
-    assert_eq!(post(&world, &sealed(&world, &ann, 1, now() + 60)).await.status, 204);
+    assert_eq!(post(&world, &signed(&world, &ann, 1, now() + 60)).await.status, 204);
     let answer = change_email(&world, &bob, "ann@example.org").await;
     assert_eq!((answer.status.as_u16(), answer.problem()), (409, "already-taken"));
 
     let eve = world.registered("eve").await;
     assert_eq!(change_email(&world, &eve, "bob@example.org").await.status, 200);
-    let answer = post(&world, &sealed(&world, &bob, 1, now() + 60)).await;
+    let answer = post(&world, &signed(&world, &bob, 1, now() + 60)).await;
     assert_eq!((answer.status.as_u16(), answer.problem()), (409, "state-conflict"));
     assert_eq!(is_verified(&shown(&world, &bob).await), false);
 }

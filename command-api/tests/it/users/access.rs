@@ -56,8 +56,13 @@ async fn ask(
     if let Some(claims) = claims {
         call = call.by(claims);
     }
-    if let Some(body) = &operation.body {
-        call = call.saying(body);
+    if let Some(mut body) = operation.body.clone() {
+        // One's own address takes the password.
+        let is_own = claims.is_some_and(|claims| claims["sub"] == *person.id);
+        if is_own && operation.below == "/email" {
+            body["current_password"] = json!("correct horse");
+        }
+        call = call.saying(&body);
     }
     call.send().await
 }

@@ -9,6 +9,11 @@ async fn say(world: &World, person: &Person, method: &str, below: &str, body: Va
     world.call(method, &person.path(below)).by(&person.claims()).saying(&body).send().await
 }
 
+/// What somebody says who has another address.
+fn address(email: &str) -> Value {
+    json!({"email": email, "current_password": "correct horse"})
+}
+
 fn told(answer: &Answer) -> (&Value, &Value, &Value) {
     let body = &answer.body;
     (&body["full_name"], &body["bio"], &body["image"])
@@ -48,7 +53,7 @@ async fn a_change_that_changes_nothing_is_answered_with_what_is_there() {
         ("PATCH", "", json!({"bio": "Hi"})),
         ("PATCH", "", json!({"full_name": null})),
         ("PUT", "", json!({"bio": "Hi", "image": null})),
-        ("PUT", "/email", json!({"email": "ann@example.org"})),
+        ("PUT", "/email", address("ann@example.org")),
     ] {
         let answer = say(&world, &ann, method, below, body.clone()).await;
         assert_eq!(answer.status, 200, "{method} {body}");
@@ -79,12 +84,13 @@ async fn every_fault_of_a_change_is_named() {
         ("PUT", "", json!({"email": "a@example.org"}), ("/email", "known-members")),
         ("PATCH", "", json!({"roles": ["admin"]}), ("/roles", "known-members")),
         ("PUT", "", json!({"bio": ""}), ("/bio", "min-characters")),
-        ("PUT", "/email", json!({}), ("/email", "required")),
-        ("PUT", "/email", json!({"email": null}), ("/email", "string")),
+        ("PUT", "/email", json!({"current_password": "a"}), ("/email", "required")),
+        ("PUT", "/email", json!({"email": "a@example.org"}), ("/current_password", "required")),
+        ("PUT", "/email", json!({"email": null, "current_password": "a"}), ("/email", "string")),
         (
             "PUT",
             "/email",
-            json!({"email": "a@example.org", "force": true}),
+            json!({"email": "a@example.org", "current_password": "a", "force": true}),
             ("/force", "known-members"),
         ),
         ("POST", "/email-verification", json!({"to": "b@example.org"}), ("/to", "known-members")),
@@ -105,12 +111,12 @@ async fn another_address_is_not_verified_and_the_one_before_is_free() {
     let world = World::new().await;
     let ann = world.registered("ann").await;
     world.registered("bob").await;
-    let answer = say(&world, &ann, "PUT", "/email", json!({"email": "BOB@example.org"})).await;
+    let answer = say(&world, &ann, "PUT", "/email", address("BOB@example.org")).await;
     assert_eq!((answer.status.as_u16(), answer.problem()), (409, "already-taken"));
     assert_eq!(answer.errors(), [("/email", "unique")]);
-    let answer = say(&world, &ann, "PUT", "/email", json!({"email": "Ann@Example.org"})).await;
+    let answer = say(&world, &ann, "PUT", "/email", address("Ann@Example.org")).await;
     assert_eq!(answer.status, 200, "her own in another case");
-    let answer = say(&world, &ann, "PUT", "/email", json!({"email": "ann@example.com"})).await;
+    let answer = say(&world, &ann, "PUT", "/email", address("ann@example.com")).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.body["email"], "ann@example.com");
     assert_eq!((&answer.body["email_verified"], answer.header("etag")), (&json!(false), "\"6\""));

@@ -1,6 +1,7 @@
 //! Registering: what is taken, what is refused and what is answered.
 
-use command_api::password::{HashedPassword, Password, PasswordConfig, PasswordHasher};
+use command_api::password::{HashedPassword, Password, PasswordConfig, PasswordHasher, Scheme};
+use event_store::EventStore as _;
 use serde_json::{Value, json};
 
 use crate::decision_world::{Call, World, registration};
@@ -70,6 +71,10 @@ async fn every_fault_of_a_registration_is_named_by_pointer_and_rule() {
         (json!({"password": "1234567"}), "/password", "min-characters"),
         (json!({"password": long(257)}), "/password", "max-characters"),
         (json!({"password": ["correct horse"]}), "/password", "string"),
+        (json!({"password": "Password1"}), "/password", "common"),
+        (json!({"password": "AAAAAAAAAA"}), "/password", "common"),
+        (json!({"password": "ann@EXAMPLE.org"}), "/password", "common"),
+        (json!({"username": "annabelle", "password": "Annabelle"}), "/password", "common"),
         (json!({"full_name": ""}), "/full_name", "min-characters"),
         (json!({"full_name": long(101)}), "/full_name", "max-characters"),
         (json!({"full_name": "Ann\u{202e}"}), "/full_name", "visible-characters"),
@@ -211,13 +216,31 @@ async fn an_address_that_nobody_confirmed_is_given_free_again() {
 async fn of_a_password_a_hash_is_kept_that_knows_it_again() {
     let world = World::new().await;
     let ann = world.registered("ann").await;
-    let hash = world.store.memory().password_hash(&ann.id).unwrap();
+    let hash = world.store.password_hash(&ann.id).await.unwrap().unwrap();
     assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-    let hasher = PasswordHasher::new(PasswordConfig { hashes: 1, queued: 1 });
+    let config = PasswordConfig { scheme: Scheme::Argon2id, hashes: 1, queued: 1 };
+    let hasher = PasswordHasher::new(config);
     let mut fits = Vec::new();
     for password in ["correct horse", "correct horse "] {
-        let password = Password::parse(password.to_owned()).unwrap();
-        fits.push(hasher.verify(password, HashedPassword::from_phc(hash.clone())).await.unwrap());
+        let password = Password::entered(password.to_owned());
+        let hash = HashedPassword::from_phc(hash.clone());
+        fits.push(hasher.verify(password, hash).await.unwrap().is_right());
     }
     assert_eq!(fits, [true, false]);
+}
+
+#[tokio::test]
+async fn where_bcrypt_is_configured_a_password_is_hashed_with_it_and_never_cut() {
+    let scheme = Scheme::Bcrypt { rounds: 10 };
+    let world = World::of(crate::decision_world::Setup { scheme, ..Default::default() }).await;
+    let longer = with(json!({"password": "p\u{fc}".repeat(24) + "p"}));
+    let answer = register(&world, &longer).send().await;
+    assert_eq!(answer.errors(), [("/password", "max-bytes")]);
+    assert_eq!(answer.body["errors"][0]["limit"], 72);
+    let longest = with(json!({"password": "pu\u{308}".repeat(24)}));
+    let answer = register(&world, &longest).send().await;
+    assert_eq!(answer.status, 201, "it counts in normal form C");
+    let id = answer.body["id"].as_str().unwrap();
+    let hash = world.store.password_hash(id).await.unwrap().unwrap();
+    assert!(hash.starts_with("$2b$10$"), "{hash}");
 }

@@ -32,7 +32,11 @@ impl<P> UserEvent<P> {
             | Self::Deactivated
             | Self::Reactivated
             | Self::RoleGranted { .. }
-            | Self::RoleRevoked { .. } => Vec::new(),
+            | Self::RoleRevoked { .. }
+            | Self::PasswordChanged
+            | Self::SessionsEnded
+            | Self::SecondFactorEnrolled
+            | Self::SecondFactorRemoved => Vec::new(),
         }
     }
 }
@@ -104,6 +108,10 @@ mod tests {
             UserEvent::Deactivated,
             UserEvent::Reactivated,
             granted(Role::Admin),
+            UserEvent::PasswordChanged,
+            UserEvent::SessionsEnded,
+            UserEvent::SecondFactorEnrolled,
+            UserEvent::SecondFactorRemoved,
         ] {
             assert_eq!(claims(&event), [], "{event:?}");
         }

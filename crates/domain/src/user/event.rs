@@ -49,6 +49,14 @@ pub enum UserEvent<P> {
         /// What.
         role: Role,
     },
+    /// They have another password, which no event tells. Whoever is in by the old one is out.
+    PasswordChanged,
+    /// Whoever is in as them is out, on whatever device.
+    SessionsEnded,
+    /// They have a second factor, which no event tells: from now on the password alone lets nobody in.
+    SecondFactorEnrolled,
+    /// They have none any more.
+    SecondFactorRemoved,
     /// They are forgotten: the key to their personal fields is destroyed. Always the last event.
     Erased,
 }
@@ -128,6 +136,10 @@ impl<P> UserEvent<P> {
             Self::Reactivated => UserEvent::Reactivated,
             Self::RoleGranted { role } => UserEvent::RoleGranted { role },
             Self::RoleRevoked { role } => UserEvent::RoleRevoked { role },
+            Self::PasswordChanged => UserEvent::PasswordChanged,
+            Self::SessionsEnded => UserEvent::SessionsEnded,
+            Self::SecondFactorEnrolled => UserEvent::SecondFactorEnrolled,
+            Self::SecondFactorRemoved => UserEvent::SecondFactorRemoved,
             Self::Erased => UserEvent::Erased,
         })
     }
@@ -149,6 +161,9 @@ impl<P> UserEvent<P> {
             Self::EmailChanged { .. } => vec![field::EMAIL, "email_verified"],
             Self::Deactivated | Self::Reactivated => vec!["active"],
             Self::RoleGranted { .. } | Self::RoleRevoked { .. } => vec!["roles"],
+            Self::PasswordChanged => vec!["password"],
+            Self::SessionsEnded => vec!["sessions"],
+            Self::SecondFactorEnrolled | Self::SecondFactorRemoved => vec!["second_factor"],
             Self::Erased => {
                 [&field::ALL[..], &["email_verified", "active", "roles", "erased"]].concat()
             }

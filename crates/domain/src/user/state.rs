@@ -7,7 +7,7 @@ use super::{ProfileChange, UserEvent, field};
 use crate::role::Role;
 
 /// Raised with every change of [`evolve`] and of [`User`], so that stored states are folded again.
-pub const STATE_REVISION: i32 = 1;
+pub const STATE_REVISION: i32 = 2;
 
 /// A user as the events of their stream tell. The personal fields are there until they are erased.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,11 @@ pub struct User<P> {
     pub active: bool,
     /// What they may be.
     pub roles: BTreeSet<Role>,
+    /// Counts how often all their sessions were ended at once, from 0: a session that began in
+    /// another epoch is over.
+    pub session_epoch: u32,
+    /// Whether they have a second factor, without which the password lets nobody in.
+    pub second_factor: bool,
     /// Whether they are forgotten. Nothing changes any more.
     pub erased: bool,
 }
@@ -68,6 +73,8 @@ fn first<P>(event: UserEvent<P>) -> Option<User<P>> {
             email_verified: false,
             active: true,
             roles: roles.into_iter().collect(),
+            session_epoch: 0,
+            second_factor: false,
             erased: false,
         }),
         UserEvent::EmailVerificationRequested
@@ -78,6 +85,10 @@ fn first<P>(event: UserEvent<P>) -> Option<User<P>> {
         | UserEvent::Reactivated
         | UserEvent::RoleGranted { .. }
         | UserEvent::RoleRevoked { .. }
+        | UserEvent::PasswordChanged
+        | UserEvent::SessionsEnded
+        | UserEvent::SecondFactorEnrolled
+        | UserEvent::SecondFactorRemoved
         | UserEvent::Erased => None,
     }
 }
@@ -93,7 +104,10 @@ impl<P> User<P> {
                 self.email_number = self.email_number.saturating_add(1);
                 self.email_verified = false;
             }
-            UserEvent::Deactivated => self.active = false,
+            UserEvent::Deactivated => {
+                self.active = false;
+                self.end_sessions();
+            }
             UserEvent::Reactivated => self.active = true,
             UserEvent::RoleGranted { role } => {
                 self.roles.insert(role);
@@ -101,6 +115,9 @@ impl<P> User<P> {
             UserEvent::RoleRevoked { role } => {
                 self.roles.remove(&role);
             }
+            UserEvent::PasswordChanged | UserEvent::SessionsEnded => self.end_sessions(),
+            UserEvent::SecondFactorEnrolled => self.second_factor = true,
+            UserEvent::SecondFactorRemoved => self.second_factor = false,
             UserEvent::Erased => return self.forgotten(),
         }
         self
@@ -117,11 +134,16 @@ impl<P> User<P> {
         }
     }
 
+    fn end_sessions(&mut self) {
+        self.session_epoch = self.session_epoch.saturating_add(1);
+    }
+
     fn forgotten(self) -> Self {
         Self {
             email_verified: false,
             active: false,
             roles: BTreeSet::new(),
+            second_factor: false,
             erased: true,
             ..self.without_texts()
         }
@@ -143,6 +165,8 @@ impl<P> User<P> {
             email_verified: self.email_verified,
             active: self.active,
             roles: self.roles,
+            session_epoch: self.session_epoch,
+            second_factor: self.second_factor,
             erased: self.erased,
         })
     }
@@ -159,6 +183,8 @@ impl<P> User<P> {
             email_verified: self.email_verified,
             active: self.active,
             roles: self.roles,
+            session_epoch: self.session_epoch,
+            second_factor: self.second_factor,
             erased: self.erased,
         }
     }

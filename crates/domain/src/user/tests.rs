@@ -22,12 +22,22 @@ enum AnyCommand {
     Reactivate,
     Grant(GrantRole),
     Revoke(RevokeRole),
+    ChangePassword(ChangePassword),
+    ResetPassword(ResetPassword),
+    EndSessions,
+    EnrolSecondFactor,
+    RemoveSecondFactor(RemoveSecondFactor),
     Erase,
 }
 
 type State = Option<User<String>>;
 
 impl AnyCommand {
+    /// Whether it does again what was done before, however often it is asked for.
+    fn repeats(&self) -> bool {
+        matches!(self, Self::RequestVerification | Self::EndSessions)
+    }
+
     /// The events that follow; none where the command is refused.
     fn decide(self, state: &State) -> Vec<UserEvent<String>> {
         fn events<C>(command: C, state: &State) -> Vec<UserEvent<String>>
@@ -47,9 +57,20 @@ impl AnyCommand {
             Self::Reactivate => events(ReactivateUser, state),
             Self::Grant(command) => events(command, state),
             Self::Revoke(command) => events(command, state),
+            Self::ChangePassword(command) => events(command, state),
+            Self::ResetPassword(command) => events(command, state),
+            Self::EndSessions => events(EndSessions, state),
+            Self::EnrolSecondFactor => {
+                events(EnrolSecondFactor { session_epoch: epoch_of(state) }, state)
+            }
+            Self::RemoveSecondFactor(command) => events(command, state),
             Self::Erase => events(EraseUser, state),
         }
     }
+}
+
+fn epoch_of(state: &State) -> u32 {
+    state.as_ref().map_or(0, |user| user.session_epoch)
 }
 
 fn a_role() -> impl Strategy<Value = Role> {
@@ -93,6 +114,17 @@ fn a_command() -> impl Strategy<Value = AnyCommand> {
         2 => Just(AnyCommand::Reactivate),
         4 => a_role().prop_map(|role| AnyCommand::Grant(GrantRole { role })),
         4 => a_role().prop_map(|role| AnyCommand::Revoke(RevokeRole { role })),
+        2 => (0_u32..6).prop_map(|session_epoch| {
+            AnyCommand::ChangePassword(ChangePassword { session_epoch })
+        }),
+        4 => (1_u32..4, 0_u32..6).prop_map(|(email_number, session_epoch)| {
+            AnyCommand::ResetPassword(ResetPassword { email_number, session_epoch })
+        }),
+        1 => Just(AnyCommand::EndSessions),
+        2 => Just(AnyCommand::EnrolSecondFactor),
+        1 => of(0_u32..6).prop_map(|session_epoch| {
+            AnyCommand::RemoveSecondFactor(RemoveSecondFactor { session_epoch })
+        }),
         1 => Just(AnyCommand::Erase),
     ]
 }
@@ -123,6 +155,10 @@ fn an_event() -> impl Strategy<Value = UserEvent<String>> {
         1 => Just(UserEvent::EmailVerified),
         1 => Just(UserEvent::Deactivated),
         1 => Just(UserEvent::Reactivated),
+        1 => Just(UserEvent::PasswordChanged),
+        1 => Just(UserEvent::SessionsEnded),
+        1 => Just(UserEvent::SecondFactorEnrolled),
+        1 => Just(UserEvent::SecondFactorRemoved),
         1 => Just(UserEvent::Erased),
     ]
 }
@@ -171,9 +207,55 @@ fn a_user_is_what_the_events_add_up_to() {
             email_verified: true,
             active: false,
             roles: BTreeSet::from([Role::Analyst]),
+            session_epoch: 1,
+            second_factor: false,
             erased: false,
         }
     );
+}
+
+#[test]
+fn all_sessions_end_with_what_keeps_a_user_out_and_with_nothing_else() {
+    let epoch = |events: Vec<UserEvent<String>>| {
+        fold([ann_registered()].into_iter().chain(events)).unwrap().session_epoch
+    };
+    assert_eq!(epoch(vec![]), 0);
+    for ended in [UserEvent::Deactivated, UserEvent::PasswordChanged, UserEvent::SessionsEnded] {
+        assert_eq!(epoch(vec![ended.clone()]), 1, "{ended:?}");
+        assert_eq!(epoch(vec![ended.clone(), UserEvent::Reactivated, ended]), 2);
+    }
+    for other in [
+        UserEvent::EmailVerified,
+        email_changed("ann@example.com"),
+        UserEvent::Reactivated,
+        granted(Role::Admin),
+        revoked(Role::User),
+        UserEvent::SecondFactorEnrolled,
+        UserEvent::SecondFactorRemoved,
+    ] {
+        assert_eq!(epoch(vec![other.clone()]), 0, "{other:?}");
+    }
+}
+
+#[test]
+fn a_second_factor_is_there_until_it_is_removed_or_the_user_is_erased() {
+    let has_one = |events: Vec<UserEvent<String>>| {
+        fold([ann_registered()].into_iter().chain(events)).unwrap().second_factor
+    };
+    let (enrolled, removed) = (UserEvent::SecondFactorEnrolled, UserEvent::SecondFactorRemoved);
+    assert!(!has_one(vec![]));
+    assert!(has_one(vec![enrolled.clone()]));
+    assert!(!has_one(vec![enrolled.clone(), removed.clone()]));
+    assert!(has_one(vec![enrolled.clone(), removed, enrolled.clone()]));
+    let goes_on = [UserEvent::PasswordChanged, UserEvent::Deactivated, UserEvent::SessionsEnded];
+    assert!(has_one([vec![enrolled.clone()], goes_on.to_vec()].concat()));
+    assert!(!has_one(vec![enrolled, UserEvent::Erased]));
+}
+
+#[test]
+fn the_last_session_epoch_is_not_counted_beyond() {
+    let user = User { session_epoch: u32::MAX, ..fold([ann_registered()]).unwrap() };
+    assert_eq!(evolve(Some(user.clone()), UserEvent::SessionsEnded), Some(user));
 }
 
 #[test]
@@ -193,6 +275,10 @@ fn the_audit_names_what_changed_and_never_tells_it() {
     assert_eq!(changed(email_changed("a@b.de")), ["email", "email_verified"]);
     assert_eq!(changed(granted(Role::Admin)), ["roles"]);
     assert_eq!(changed(UserEvent::Deactivated), ["active"]);
+    assert_eq!(changed(UserEvent::PasswordChanged), ["password"]);
+    assert_eq!(changed(UserEvent::SessionsEnded), ["sessions"]);
+    assert_eq!(changed(UserEvent::SecondFactorEnrolled), ["second_factor"]);
+    assert_eq!(changed(UserEvent::SecondFactorRemoved), ["second_factor"]);
     let change = ProfileChange { bio: Some(None), ..ProfileChange::default() };
     assert_eq!(changed(UserEvent::ProfileUpdated { change }), ["bio"]);
     let erased = changed(UserEvent::Erased);
@@ -206,9 +292,34 @@ proptest! {
         for command in commands {
             let events = command.clone().decide(&state);
             state = events.iter().cloned().fold(state, evolve);
-            if !matches!(command, AnyCommand::RequestVerification) {
+            if !command.repeats() {
                 prop_assert_eq!(command.decide(&state), []);
             }
+        }
+    }
+
+    /// Whatever happens meanwhile, and whoever asks with what they were told in another epoch.
+    #[test]
+    fn in_an_epoch_at_most_one_password_is_chosen(commands in vec(a_command(), 0..60)) {
+        let mut state: State = None;
+        let mut chosen_in = BTreeSet::new();
+        for command in commands {
+            let epoch = epoch_of(&state);
+            let is_unverified = state.as_ref().is_some_and(|user| !user.email_verified);
+            let asked_in = match &command {
+                AnyCommand::ChangePassword(command) => Some(command.session_epoch),
+                AnyCommand::ResetPassword(command) => Some(command.session_epoch),
+                _ => None,
+            };
+            let is_reset = matches!(command, AnyCommand::ResetPassword(_));
+            let events = command.decide(&state);
+            if events.contains(&UserEvent::PasswordChanged) {
+                prop_assert_eq!(asked_in, Some(epoch));
+                prop_assert!(chosen_in.insert(epoch));
+                let verifies = events.contains(&UserEvent::EmailVerified);
+                prop_assert_eq!(verifies, is_reset && is_unverified);
+            }
+            state = events.into_iter().fold(state, evolve);
         }
     }
 

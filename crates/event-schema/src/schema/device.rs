@@ -12,12 +12,11 @@ pub enum DeviceSchema {
 impl DeviceSchema {
     pub(super) const fn released(self) -> Released {
         match self {
-            Self::EventReportedV1 => Released {
-                text: include_str!("../../../../schemas/device/DeviceEventReported.v1.avsc"),
-                record_name: "millrace.device.DeviceEventReported",
-                version: 1,
-                event_type: "millrace.device.event-reported.v1",
-            },
+            Self::EventReportedV1 => Released::first(
+                include_str!("../../../../schemas/device/DeviceEventReported.v1.avsc"),
+                "millrace.device.DeviceEventReported",
+                "millrace.device.event-reported.v1",
+            ),
         }
     }
 }

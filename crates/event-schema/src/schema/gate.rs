@@ -27,6 +27,7 @@ fn folder(schema: Schema) -> PathBuf {
     let family = match schema.family() {
         Family::Device => "device",
         Family::User => "user",
+        Family::Session => "session",
     };
     schemas().join(family)
 }

@@ -23,6 +23,14 @@ pub enum UserSchema {
     RoleGrantedV1,
     /// `millrace.user.RoleRevoked`, version 1.
     RoleRevokedV1,
+    /// `millrace.user.PasswordChanged`, version 1.
+    PasswordChangedV1,
+    /// `millrace.user.UserSessionsEnded`, version 1.
+    SessionsEndedV1,
+    /// `millrace.user.SecondFactorEnrolled`, version 1.
+    SecondFactorEnrolledV1,
+    /// `millrace.user.SecondFactorRemoved`, version 1.
+    SecondFactorRemovedV1,
     /// `millrace.user.UserErased`, version 1.
     ErasedV1,
 }
@@ -30,64 +38,76 @@ pub enum UserSchema {
 impl UserSchema {
     pub(super) const fn released(self) -> Released {
         match self {
-            Self::RegisteredV1 => first(
+            Self::RegisteredV1 => Released::first(
                 include_str!("../../../../schemas/user/UserRegistered.v1.avsc"),
                 "millrace.user.UserRegistered",
                 "identity.user.registered.v1",
             ),
-            Self::EmailVerificationRequestedV1 => first(
+            Self::EmailVerificationRequestedV1 => Released::first(
                 include_str!("../../../../schemas/user/EmailVerificationRequested.v1.avsc"),
                 "millrace.user.EmailVerificationRequested",
                 "identity.user.email-verification-requested.v1",
             ),
-            Self::EmailVerifiedV1 => first(
+            Self::EmailVerifiedV1 => Released::first(
                 include_str!("../../../../schemas/user/EmailVerified.v1.avsc"),
                 "millrace.user.EmailVerified",
                 "identity.user.email-verified.v1",
             ),
-            Self::ProfileUpdatedV1 => first(
+            Self::ProfileUpdatedV1 => Released::first(
                 include_str!("../../../../schemas/user/UserProfileUpdated.v1.avsc"),
                 "millrace.user.UserProfileUpdated",
                 "identity.user.profile-updated.v1",
             ),
-            Self::EmailChangedV1 => first(
+            Self::EmailChangedV1 => Released::first(
                 include_str!("../../../../schemas/user/EmailChanged.v1.avsc"),
                 "millrace.user.EmailChanged",
                 "identity.user.email-changed.v1",
             ),
-            Self::DeactivatedV1 => first(
+            Self::DeactivatedV1 => Released::first(
                 include_str!("../../../../schemas/user/UserDeactivated.v1.avsc"),
                 "millrace.user.UserDeactivated",
                 "identity.user.deactivated.v1",
             ),
-            Self::ReactivatedV1 => first(
+            Self::ReactivatedV1 => Released::first(
                 include_str!("../../../../schemas/user/UserReactivated.v1.avsc"),
                 "millrace.user.UserReactivated",
                 "identity.user.reactivated.v1",
             ),
-            Self::RoleGrantedV1 => first(
+            Self::RoleGrantedV1 => Released::first(
                 include_str!("../../../../schemas/user/RoleGranted.v1.avsc"),
                 "millrace.user.RoleGranted",
                 "identity.user.role-granted.v1",
             ),
-            Self::RoleRevokedV1 => first(
+            Self::RoleRevokedV1 => Released::first(
                 include_str!("../../../../schemas/user/RoleRevoked.v1.avsc"),
                 "millrace.user.RoleRevoked",
                 "identity.user.role-revoked.v1",
             ),
-            Self::ErasedV1 => first(
+            Self::PasswordChangedV1 => Released::first(
+                include_str!("../../../../schemas/user/PasswordChanged.v1.avsc"),
+                "millrace.user.PasswordChanged",
+                "identity.user.password-changed.v1",
+            ),
+            Self::SessionsEndedV1 => Released::first(
+                include_str!("../../../../schemas/user/UserSessionsEnded.v1.avsc"),
+                "millrace.user.UserSessionsEnded",
+                "identity.user.sessions-ended.v1",
+            ),
+            Self::SecondFactorEnrolledV1 => Released::first(
+                include_str!("../../../../schemas/user/SecondFactorEnrolled.v1.avsc"),
+                "millrace.user.SecondFactorEnrolled",
+                "identity.user.second-factor-enrolled.v1",
+            ),
+            Self::SecondFactorRemovedV1 => Released::first(
+                include_str!("../../../../schemas/user/SecondFactorRemoved.v1.avsc"),
+                "millrace.user.SecondFactorRemoved",
+                "identity.user.second-factor-removed.v1",
+            ),
+            Self::ErasedV1 => Released::first(
                 include_str!("../../../../schemas/user/UserErased.v1.avsc"),
                 "millrace.user.UserErased",
                 "identity.user.erased.v1",
             ),
         }
     }
-}
-
-const fn first(
-    text: &'static str,
-    record_name: &'static str,
-    event_type: &'static str,
-) -> Released {
-    Released { text, record_name, version: 1, event_type }
 }

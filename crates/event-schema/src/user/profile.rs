@@ -4,8 +4,9 @@
 use domain::user::{ProfileChange, field};
 
 use super::EncodeError;
-use super::record::{ProfileField, ProfileUpdated, Record, SealedBytes};
+use super::record::{ProfileField, ProfileUpdated, SealedBytes};
 use super::sealed::SealedFields;
+use crate::decided::Record;
 use crate::decode::DecodeError;
 use crate::personal::Sealed;
 

@@ -4,10 +4,9 @@ use domain::decision::Decided;
 use domain::user::{UserEvent, field};
 use serde::de::DeserializeOwned;
 
-use super::profile;
-use super::record::{self, Record};
 use super::sealed::SealedFields;
-use crate::datum;
+use super::{profile, record};
+use crate::decided::{self, Record};
 use crate::decode::{DecodeError, EventFamily};
 use crate::personal::Sealed;
 use crate::schema::{Family, Schema, UserSchema};
@@ -18,7 +17,9 @@ impl EventFamily for Decided<UserEvent<Sealed>> {
     fn read(schema: Schema, datum: &mut &[u8]) -> Result<Self, DecodeError> {
         let version = match schema {
             Schema::User(version) => version,
-            Schema::Device(_) => return Err(DecodeError::Malformed { what: "schema" }),
+            Schema::Device(_) | Schema::Session(_) => {
+                return Err(DecodeError::Malformed { what: "schema" });
+            }
         };
         let from = Datum { schema, datum };
         match version {
@@ -48,6 +49,17 @@ impl EventFamily for Decided<UserEvent<Sealed>> {
             UserSchema::RoleRevokedV1 => from.read::<record::RoleRevoked>(|_, (role,)| {
                 Ok(UserEvent::RoleRevoked { role: role.read("role")? })
             }),
+            UserSchema::PasswordChangedV1 => {
+                from.read::<record::PasswordChanged>(|_, ()| Ok(UserEvent::PasswordChanged))
+            }
+            UserSchema::SessionsEndedV1 => {
+                from.read::<record::SessionsEnded>(|_, ()| Ok(UserEvent::SessionsEnded))
+            }
+            UserSchema::SecondFactorEnrolledV1 => from
+                .read::<record::SecondFactorEnrolled>(|_, ()| Ok(UserEvent::SecondFactorEnrolled)),
+            UserSchema::SecondFactorRemovedV1 => {
+                from.read::<record::SecondFactorRemoved>(|_, ()| Ok(UserEvent::SecondFactorRemoved))
+            }
             UserSchema::ErasedV1 => from.read::<record::Erased>(|_, ()| Ok(UserEvent::Erased)),
         }
     }
@@ -78,18 +90,7 @@ impl Datum<'_, '_> {
         self,
         event: impl FnOnce(SealedFields, R::Body) -> Result<UserEvent<Sealed>, DecodeError>,
     ) -> Result<Decided<UserEvent<Sealed>>, DecodeError> {
-        let record: R = datum::reader(self.schema)
-            .read_deser(self.datum)
-            .map_err(|_| DecodeError::Malformed { what: "datum" })?;
-        let (place, body) = record.split();
-        let place = place.read()?;
-        Ok(Decided {
-            event_id: place.event_id,
-            aggregate_id: place.user_id,
-            version: place.stream_version,
-            previous_id: place.previous_id,
-            occurred_at: place.occurred_at,
-            event: event(SealedFields { event_id: place.event_id }, body)?,
-        })
+        let (place, body) = decided::read::<R>(self.schema, self.datum)?;
+        place.try_map(|event_id, ()| event(SealedFields { event_id }, body))
     }
 }

@@ -38,6 +38,8 @@ pub fn encode_state(user: &User<Sealed>) -> String {
         "email_verified": user.email_verified,
         "active": user.active,
         "roles": user.roles.iter().map(|role| role.name()).collect::<Vec<_>>(),
+        "session_epoch": user.session_epoch,
+        "second_factor": user.second_factor,
         "erased": user.erased,
     })
     .to_string()
@@ -65,6 +67,8 @@ pub fn decode_state(text: &str) -> Result<User<Sealed>, StateError> {
         roles: roles
             .collect::<Option<BTreeSet<_>>>()
             .ok_or(StateError::Malformed { what: "roles" })?,
+        session_epoch: stored.session_epoch,
+        second_factor: stored.second_factor,
         erased: stored.erased,
     })
 }
@@ -86,6 +90,12 @@ struct Stored {
     email_verified: bool,
     active: bool,
     roles: Vec<String>,
+    /// Absent before revision 2. Decisions fold such a state anew; verifying an erasure reads it.
+    #[serde(default)]
+    session_epoch: u32,
+    /// As above.
+    #[serde(default)]
+    second_factor: bool,
     erased: bool,
 }
 

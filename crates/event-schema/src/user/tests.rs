@@ -82,6 +82,10 @@ fn any_event() -> impl Strategy<Value = UserEvent<Vec<u8>>> {
         1 => Just(UserEvent::EmailVerified),
         1 => Just(UserEvent::Deactivated),
         1 => Just(UserEvent::Reactivated),
+        1 => Just(UserEvent::PasswordChanged),
+        1 => Just(UserEvent::SessionsEnded),
+        1 => Just(UserEvent::SecondFactorEnrolled),
+        1 => Just(UserEvent::SecondFactorRemoved),
         1 => Just(UserEvent::Erased),
     ]
 }

@@ -2,39 +2,12 @@
 
 use domain::decision::Decided;
 use domain::user::{UserEvent, field};
-use serde::Serialize;
 
-use super::record::{self, Place, Record, RoleRecord};
+use super::record::{self, RoleRecord};
 use super::sealed::SealedFields;
-use super::{profile, schema_of};
+use super::{EncodeError, profile, schema_of};
+use crate::decided::Value;
 use crate::personal::Sealed;
-use crate::{datum, wire};
-
-/// Why an event could not be written, which is a defect of whoever made it.
-#[derive(Debug, thiserror::Error)]
-pub enum EncodeError {
-    /// A personal field was sealed for another event or field, so it would never open.
-    #[error("the {field} was sealed for another place")]
-    Misplaced {
-        /// The field.
-        field: &'static str,
-    },
-    /// No version, or an event before the first, or none before a later one.
-    #[error("an event cannot stand at version {version} behind what it names")]
-    Place {
-        /// The version.
-        version: u64,
-    },
-    /// The event does not fit its own schema, which is a defect of this crate.
-    #[error("the event could not be written as {record_name}")]
-    Avro {
-        /// The record.
-        record_name: &'static str,
-        /// What does not fit.
-        #[source]
-        source: apache_avro::Error,
-    },
-}
 
 /// The value of a record in the log: the wire format's prefix and the event in the schema that
 /// [`schema_of`] names, whose id in the registry is `schema_id`.
@@ -42,7 +15,7 @@ pub fn encode(
     decided: &Decided<UserEvent<Sealed>>,
     schema_id: u32,
 ) -> Result<Vec<u8>, EncodeError> {
-    let to = Value { decided, schema_id };
+    let to = Value { decided, schema: schema_of(&decided.event), schema_id };
     let fields = SealedFields { event_id: decided.event_id };
     match &decided.event {
         UserEvent::Registered { username, email, full_name, bio, image, roles } => {
@@ -67,33 +40,10 @@ pub fn encode(
         UserEvent::Reactivated => to.write::<record::Reactivated>(()),
         UserEvent::RoleGranted { role } => to.write::<record::RoleGranted>(((*role).into(),)),
         UserEvent::RoleRevoked { role } => to.write::<record::RoleRevoked>(((*role).into(),)),
+        UserEvent::PasswordChanged => to.write::<record::PasswordChanged>(()),
+        UserEvent::SessionsEnded => to.write::<record::SessionsEnded>(()),
+        UserEvent::SecondFactorEnrolled => to.write::<record::SecondFactorEnrolled>(()),
+        UserEvent::SecondFactorRemoved => to.write::<record::SecondFactorRemoved>(()),
         UserEvent::Erased => to.write::<record::Erased>(()),
-    }
-}
-
-/// The value to be written.
-struct Value<'a> {
-    decided: &'a Decided<UserEvent<Sealed>>,
-    schema_id: u32,
-}
-
-impl Value<'_> {
-    fn write<R: Record + Serialize>(&self, body: R::Body) -> Result<Vec<u8>, EncodeError> {
-        let Decided { event_id, aggregate_id, version, previous_id, occurred_at, event } =
-            self.decided;
-        let place = Place {
-            event_id: *event_id,
-            user_id: *aggregate_id,
-            stream_version: *version,
-            previous_id: *previous_id,
-            occurred_at: *occurred_at,
-        };
-        let schema = schema_of(event);
-        let mut value = Vec::new();
-        wire::write_prefix(self.schema_id, &mut value);
-        datum::writer(schema)
-            .write_ser(&mut value, &R::new(place.fields()?, body))
-            .map_err(|source| EncodeError::Avro { record_name: schema.record_name(), source })?;
-        Ok(value)
     }
 }

@@ -1,22 +1,25 @@
 //! The one transaction of a decision.
 
+use domain::Timestamp;
 use failpoint::failpoint;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::stream::{self, Guard};
-use super::{claims, failed};
+use super::{claims, failed, passwords, revocations, second_factors};
 use crate::append::{Append, AppendError, Closed};
-use crate::beside::Beside;
+use crate::beside::{Beside, NOT_NEEDED};
 use crate::claim::Digest;
 use crate::request::NewRequest;
+use crate::second_factor::SecondFactor;
 use crate::store::StoreError;
 
-/// Appends a decision where the store is open.
+/// Appends a decision where the store is open. What it revokes is told on `changed`.
 pub(super) async fn append(
     pool: &PgPool,
     append: &Append,
     claim_key: &Digest,
+    changed: &str,
 ) -> Result<(), AppendError> {
     let mut transaction = pool.begin().await.map_err(failed)?;
     failpoint!("decision/begun");
@@ -33,7 +36,7 @@ pub(super) async fn append(
     failpoint!("decision/events-written");
     claims::claim(&mut transaction, append).await?;
     failpoint!("decision/claimed");
-    write_beside(&mut transaction, append).await.map_err(failed)?;
+    write_beside(&mut transaction, append, changed).await.map_err(failed)?;
     failpoint!("decision/prepared");
     commit(transaction).await?;
     failpoint!("decision/committed");
@@ -45,6 +48,7 @@ pub(super) async fn absorb(
     connection: &mut PgConnection,
     append: &Append,
     claim_key: &Digest,
+    changed: &str,
 ) -> Result<(), AppendError> {
     let mut transaction = sqlx::Connection::begin(connection).await.map_err(failed)?;
     if closed(&mut transaction, claim_key).await? == Some(Closed::OtherKey) {
@@ -54,7 +58,7 @@ pub(super) async fn absorb(
         return Err(AppendError::VersionMismatch);
     }
     claims::absorb(&mut transaction, &append.stream_id, &append.claims).await.map_err(failed)?;
-    write_beside(&mut transaction, append).await.map_err(failed)?;
+    write_beside(&mut transaction, append, changed).await.map_err(failed)?;
     commit(transaction).await?;
     Ok(())
 }
@@ -120,64 +124,134 @@ async fn closed(
     Ok(Closed::of(is_compared, ahead.cast_unsigned(), is_our_key))
 }
 
-async fn write_beside(connection: &mut PgConnection, append: &Append) -> Result<(), sqlx::Error> {
-    let (mut keys, mut hashes, mut mails) = <(Vec<_>, Vec<_>, Vec<_>)>::default();
+async fn write_beside(
+    connection: &mut PgConnection,
+    append: &Append,
+    changed: &str,
+) -> Result<(), sqlx::Error> {
+    let (mut rows, mut revoked, mut later) = (Rows::default(), Vec::new(), Vec::new());
     for beside in &append.beside {
         match beside {
-            Beside::SubjectKey { subject, key } => keys.push((subject.as_str(), &key[..])),
+            Beside::SubjectKey { subject, key } => rows.keys.push((subject.as_str(), &key[..])),
             Beside::PasswordHash { subject, hash } => {
-                hashes.push((subject.as_str(), hash.as_str()));
+                rows.hashes.push((subject.as_str(), hash.as_str()));
             }
-            Beside::Mail { id, kind } => mails.push((*id, *kind)),
-            Beside::Erasure { .. } => {}
+            Beside::Mail { id, kind } => rows.mails.push((*id, *kind)),
+            Beside::MailsNotNeeded { kind } => rows.not_needed.push(*kind),
+            Beside::Revocation { what, holds_for } => revoked.push((*what, *holds_for)),
+            Beside::NoPassword { subject, written_before } => {
+                later.push(Later::NoPassword(subject, *written_before));
+            }
+            Beside::SecondFactor { subject, factor } => {
+                later.push(Later::SecondFactor(subject, factor));
+            }
+            Beside::NoSecondFactor { subject } => later.push(Later::NoSecondFactor(subject)),
+            Beside::NoSecondFactorBefore { subject, enrolled_before } => {
+                later.push(Later::NoSecondFactorBefore(subject, *enrolled_before));
+            }
+            Beside::Erasure { subject, stream_id } => {
+                later.push(Later::Erasure(subject, stream_id));
+            }
         }
     }
-    if !(keys.is_empty() && hashes.is_empty() && mails.is_empty()) {
-        write_rows(&mut *connection, append, keys, hashes, mails).await?;
+    if !rows.is_empty() {
+        rows.write(&mut *connection, append).await?;
     }
-    for beside in &append.beside {
-        if let Beside::Erasure { subject, stream_id } = beside {
-            erase(&mut *connection, subject, stream_id).await?;
-        }
+    // By a statement of its own: most decisions revoke nothing and are spared its columns.
+    if !revoked.is_empty() {
+        revocations::write(&mut *connection, &revoked, changed).await?;
+    }
+    for statement in later {
+        statement.execute(&mut *connection).await?;
     }
     Ok(())
 }
 
-/// All in one statement: each costs a way to the server and back.
-async fn write_rows(
-    connection: &mut PgConnection,
-    append: &Append,
-    keys: Vec<(&str, &[u8])>,
-    hashes: Vec<(&str, &str)>,
-    mails: Vec<(Uuid, &str)>,
-) -> Result<(), sqlx::Error> {
-    let version = append.events.last().map_or(0, |event| event.version);
-    let (key_subjects, keys): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
-    let (hash_subjects, hashes): (Vec<_>, Vec<_>) = hashes.into_iter().unzip();
-    let (mail_ids, mail_kinds): (Vec<_>, Vec<_>) = mails.into_iter().unzip();
-    sqlx::query(
-        "WITH keyed AS (
-             INSERT INTO subject_keys (subject, key) SELECT * FROM UNNEST($1::text[], $2::bytea[])
-         ), hashed AS (
-             INSERT INTO credentials (user_id, password_hash)
-             SELECT * FROM UNNEST($3::text[], $4::text[])
-             ON CONFLICT (user_id) DO UPDATE
-             SET password_hash = excluded.password_hash, changed_at = now()
-         )
-         INSERT INTO mails (id, kind, stream_id, stream_version)
-         SELECT n.id, n.kind, $7, $8 FROM UNNEST($5::uuid[], $6::text[]) AS n(id, kind)",
-    )
-    .bind(key_subjects)
-    .bind(keys)
-    .bind(hash_subjects)
-    .bind(hashes)
-    .bind(mail_ids)
-    .bind(mail_kinds)
-    .bind(&append.stream_id)
-    .bind(version.cast_signed())
-    .execute(connection)
-    .await
-    .map(drop)
+/// What few decisions do, each by statements of its own, after all rows.
+enum Later<'a> {
+    NoPassword(&'a str, Timestamp),
+    SecondFactor(&'a str, &'a SecondFactor),
+    NoSecondFactor(&'a str),
+    NoSecondFactorBefore(&'a str, Timestamp),
+    Erasure(&'a str, &'a str),
+}
+
+impl Later<'_> {
+    async fn execute(self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        match self {
+            Self::NoPassword(subject, written_before) => {
+                passwords::remove(connection, subject, written_before).await
+            }
+            Self::SecondFactor(subject, factor) => {
+                second_factors::write(connection, subject, factor).await
+            }
+            Self::NoSecondFactor(subject) => second_factors::remove(connection, subject).await,
+            Self::NoSecondFactorBefore(subject, enrolled_before) => {
+                second_factors::remove_older(connection, subject, enrolled_before).await
+            }
+            Self::Erasure(subject, stream_id) => erase(connection, subject, stream_id).await,
+        }
+    }
+}
+
+/// What most decisions write.
+#[derive(Default)]
+struct Rows<'a> {
+    keys: Vec<(&'a str, &'a [u8])>,
+    hashes: Vec<(&'a str, &'a str)>,
+    mails: Vec<(Uuid, &'a str)>,
+    /// Kinds of mails that are settled.
+    not_needed: Vec<&'a str>,
+}
+
+impl Rows<'_> {
+    fn is_empty(&self) -> bool {
+        let Self { keys, hashes, mails, not_needed } = self;
+        keys.is_empty() && hashes.is_empty() && mails.is_empty() && not_needed.is_empty()
+    }
+
+    /// All in one statement: each costs a way to the server and back.
+    async fn write(
+        self,
+        connection: &mut PgConnection,
+        append: &Append,
+    ) -> Result<(), sqlx::Error> {
+        let Self { keys, hashes, mails, not_needed } = self;
+        let version = append.events.last().map_or(0, |event| event.version);
+        let (key_subjects, keys): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
+        let (hash_subjects, hashes): (Vec<_>, Vec<_>) = hashes.into_iter().unzip();
+        let (mail_ids, mail_kinds): (Vec<_>, Vec<_>) = mails.into_iter().unzip();
+        sqlx::query(
+            "WITH keyed AS (
+                 INSERT INTO subject_keys (subject, key)
+                 SELECT * FROM UNNEST($1::text[], $2::bytea[])
+             ), hashed AS (
+                 INSERT INTO credentials (user_id, password_hash)
+                 SELECT * FROM UNNEST($3::text[], $4::text[])
+                 ON CONFLICT (user_id) DO UPDATE
+                 SET password_hash = excluded.password_hash, changed_at = now()
+             ), settled AS (
+                 UPDATE mails SET settled_at = now(), outcome = $10, taken_until = NULL
+                 WHERE cardinality($9::text[]) > 0
+                 AND stream_id = $7 AND kind = ANY($9) AND settled_at IS NULL
+             )
+             INSERT INTO mails (id, kind, stream_id, stream_version)
+             SELECT n.id, n.kind, $7, $8 FROM UNNEST($5::uuid[], $6::text[]) AS n(id, kind)",
+        )
+        .bind(key_subjects)
+        .bind(keys)
+        .bind(hash_subjects)
+        .bind(hashes)
+        .bind(mail_ids)
+        .bind(mail_kinds)
+        .bind(&append.stream_id)
+        .bind(version.cast_signed())
+        .bind(not_needed)
+        .bind(NOT_NEEDED)
+        .execute(connection)
+        .await
+        .map(drop)
+    }
 }
 
 /// Destroys what makes a person's fields readable, and what repeats them. A fold that opens them holds
@@ -197,6 +271,7 @@ async fn erase(
     .await?;
     for statement in [
         "DELETE FROM credentials WHERE user_id = $1 AND $2::text IS NOT NULL",
+        "DELETE FROM second_factors WHERE user_id = $1 AND $2::text IS NOT NULL",
         "UPDATE requests SET answer = NULL, body_hash = NULL WHERE subject = $1 AND $2::text IS NOT NULL",
         "UPDATE mails SET settled_at = now(), outcome = 'erased'
          WHERE stream_id = $2 AND settled_at IS NULL AND $1::text IS NOT NULL",

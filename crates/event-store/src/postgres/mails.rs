@@ -6,7 +6,41 @@ use domain::decision::ClaimKind;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::beside::{DueMail, MailsBeside, SENT};
+use crate::beside::{DueMail, FOR_NOBODY, LATELY, MailsBeside, NOBODY, SENT, asked_for_before};
+use crate::claim::ClaimOf;
+
+/// One row, whoever it is for. Two that are asked for at the same time may both wait.
+pub(super) async fn for_holder(
+    pool: &PgPool,
+    id: Uuid,
+    kind: &str,
+    value: ClaimOf,
+    good_for: Duration,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO mails (id, kind, stream_id, stream_version, settled_at, outcome)
+         SELECT $1, $2, coalesce(s.stream_id, $5), coalesce(s.version, 0),
+                CASE WHEN s.stream_id IS NULL THEN now() END,
+                CASE WHEN s.stream_id IS NULL THEN $6 END
+         FROM (VALUES (1)) AS one (n)
+         LEFT JOIN claims c ON c.kind = $3 AND c.digest = $4
+              AND (c.lapses_at IS NULL OR c.lapses_at > now())
+         LEFT JOIN streams s ON s.stream_id = c.stream_id
+              AND NOT EXISTS (SELECT FROM mails w
+                              WHERE w.stream_id = c.stream_id AND w.kind = $2 AND w.id > $7
+                              AND w.settled_at IS NULL AND w.taken_until IS NULL)",
+    )
+    .bind(id)
+    .bind(kind)
+    .bind(value.kind)
+    .bind(&value.digest[..])
+    .bind(NOBODY)
+    .bind(FOR_NOBODY)
+    .bind(asked_for_before(id, good_for))
+    .execute(pool)
+    .await
+    .map(drop)
+}
 
 /// Of a stream that has a mail under way, none is taken. One that comes into being after
 /// [`beside`] looked for it finds the other one there: its lease was written before.
@@ -42,11 +76,14 @@ pub(super) async fn due(
 }
 
 pub(super) async fn beside(pool: &PgPool, mail: &DueMail) -> Result<MailsBeside, sqlx::Error> {
-    let (has_newer, last_sent, holds_claim): (bool, Option<f64>, bool) = sqlx::query_as(
+    let row: (bool, Option<f64>, i64, bool) = sqlx::query_as(
         "SELECT EXISTS (SELECT FROM mails
-                        WHERE stream_id = $1 AND kind = $2 AND stream_version > $3),
+                        WHERE stream_id = $1 AND kind = $2 AND (stream_version, id) > ($3, $6)),
                 (SELECT extract(epoch FROM now() - max(settled_at))::float8 FROM mails
-                 WHERE stream_id = $1 AND outcome = $4),
+                 WHERE stream_id = $1 AND kind = $2 AND outcome = $4),
+                (SELECT count(*) FROM mails
+                 WHERE stream_id = $1 AND kind = $2 AND outcome = $4
+                 AND settled_at > now() - $7 * interval '1 ms'),
                 EXISTS (SELECT FROM claims WHERE stream_id = $1 AND kind = $5)",
     )
     .bind(&mail.stream_id)
@@ -54,11 +91,15 @@ pub(super) async fn beside(pool: &PgPool, mail: &DueMail) -> Result<MailsBeside,
     .bind(mail.version.cast_signed())
     .bind(SENT)
     .bind(ClaimKind::Email.as_str())
+    .bind(mail.id)
+    .bind(millis(LATELY))
     .fetch_one(pool)
     .await?;
+    let (has_newer, last_sent, sent_lately, holds_claim) = row;
     // Below zero where it was settled after this transaction began.
     let last_sent = last_sent.map(|secs| Duration::try_from_secs_f64(secs).unwrap_or_default());
-    Ok(MailsBeside { has_newer, last_sent, holds_claim })
+    let sent_lately = u32::try_from(sent_lately).unwrap_or(u32::MAX);
+    Ok(MailsBeside { has_newer, last_sent, sent_lately, holds_claim })
 }
 
 pub(super) async fn settle(

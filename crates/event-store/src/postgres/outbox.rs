@@ -11,10 +11,18 @@ use crate::claim::Digest;
 use crate::event::{Event, LogPlace};
 use crate::store::{Ends, Outbox, StoreError, Uncompared};
 
+/// Where the outbox's session tells things.
+pub(super) struct Channels {
+    /// Something was published.
+    pub(super) published: String,
+    /// Whose access tokens are taken has changed.
+    pub(super) changed: String,
+}
+
 /// The outbox of the store in Postgres.
 pub struct PostgresOutbox {
     session: PgConnection,
-    channel: String,
+    channels: Channels,
     claim_key: Digest,
     was_rested: bool,
 }
@@ -23,18 +31,18 @@ impl PostgresOutbox {
     /// A session without the lock.
     pub(super) async fn beside(
         options: &PgConnectOptions,
-        channel: String,
+        channels: Channels,
         claim_key: Digest,
     ) -> Result<Self, sqlx::Error> {
         let session = options.connect().await?;
-        Ok(Self { session, channel, claim_key, was_rested: false })
+        Ok(Self { session, channels, claim_key, was_rested: false })
     }
 
     /// The outbox, if the session gets the lock; otherwise the session again.
     pub(super) async fn own(
         mut session: PgConnection,
         lock: i64,
-        channel: String,
+        channels: Channels,
         claim_key: Digest,
     ) -> Result<Result<Self, PgConnection>, sqlx::Error> {
         let is_ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
@@ -47,7 +55,7 @@ impl PostgresOutbox {
                 sqlx::query_scalar("UPDATE standing SET rested = false RETURNING old.rested")
                     .fetch_one(&mut session)
                     .await?;
-            return Ok(Ok(Self { session, channel, claim_key, was_rested }));
+            return Ok(Ok(Self { session, channels, claim_key, was_rested }));
         }
         Ok(Err(session))
     }
@@ -118,7 +126,7 @@ impl Outbox for PostgresOutbox {
     }
 
     async fn absorb(&mut self, append: Append) -> Result<(), AppendError> {
-        append::absorb(&mut self.session, &append, &self.claim_key).await
+        append::absorb(&mut self.session, &append, &self.claim_key, &self.channels.changed).await
     }
 
     async fn compared(&mut self, ahead: u64, ends: &Ends) -> Result<(), StoreError> {
@@ -204,7 +212,7 @@ impl Outbox for PostgresOutbox {
         .bind(events().map(|e| e.topic.as_str()).collect::<Vec<_>>())
         .bind(published.iter().map(|(_, place)| place.partition).collect::<Vec<_>>())
         .bind(published.iter().map(|(_, place)| place.offset).collect::<Vec<_>>())
-        .bind(&self.channel)
+        .bind(&self.channels.published)
         .execute(&mut self.session)
         .await
         .map(drop)

@@ -132,6 +132,18 @@ pub(super) async fn answered(
     }))
 }
 
+pub(super) async fn holder(
+    pool: &PgPool,
+    kind: &str,
+    digest: &Digest,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar("SELECT stream_id FROM claims WHERE kind = $1 AND digest = $2")
+        .bind(kind)
+        .bind(&digest[..])
+        .fetch_optional(pool)
+        .await
+}
+
 pub(super) async fn subject_key(
     pool: &PgPool,
     subject: &str,

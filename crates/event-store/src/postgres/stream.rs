@@ -1,12 +1,12 @@
-//! A stream and its events, written by one statement.
+//! A stream and its events, written by one statement, and its state where no decision writes it.
 
 use std::sync::LazyLock;
 
-use sqlx::postgres::{PgArguments, PgConnection, Postgres};
+use sqlx::postgres::{PgArguments, PgConnection, PgPool, Postgres};
 use sqlx::query::Query;
 
 use super::rows::datetime;
-use crate::append::Append;
+use crate::append::{Append, State};
 use crate::claim::Digest;
 use crate::event::Event;
 
@@ -87,6 +87,25 @@ pub(super) async fn write(
         events => bind_many(moving, events),
     };
     Ok(moving.fetch_optional(connection).await?.is_some())
+}
+
+/// Version and last event stay as they are.
+pub(super) async fn replace_state(
+    pool: &PgPool,
+    stream_id: &str,
+    version: u64,
+    state: &State,
+) -> Result<bool, sqlx::Error> {
+    let statement = "UPDATE streams SET state = $3, state_revision = $4
+                     WHERE stream_id = $1 AND version = $2 AND state_revision < $4";
+    let replaced = sqlx::query(statement)
+        .bind(stream_id)
+        .bind(version.cast_signed())
+        .bind(&state.json)
+        .bind(state.revision)
+        .execute(pool)
+        .await?;
+    Ok(replaced.rows_affected() > 0)
 }
 
 type Statement<'a> = Query<'a, Postgres, PgArguments>;

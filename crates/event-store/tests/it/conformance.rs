@@ -3,17 +3,22 @@
 mod appending;
 mod besides;
 mod claims;
+mod passwords;
 mod requests;
+mod revocations;
+mod second_factors;
 mod standing;
 
 use std::str::FromStr as _;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use event_store::beside::Revoked;
 use event_store::memory::Memory;
 use event_store::postgres::Postgres;
 use event_store::{Ends, EventStore, Outbox as _};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use test_support::World;
+use uuid::Uuid;
 
 use crate::samples::key;
 
@@ -24,6 +29,9 @@ pub(crate) trait Home: Sized {
     async fn new(name: &str) -> Result<Self>;
 
     fn store(&self) -> Self::Store;
+
+    /// What was revoked and is not forgotten, in its order.
+    async fn revocations(&self) -> Result<Vec<Revoked>>;
 }
 
 pub(crate) struct InMemory(Memory);
@@ -38,12 +46,18 @@ impl Home for InMemory {
     fn store(&self) -> Memory {
         self.0.clone()
     }
+
+    async fn revocations(&self) -> Result<Vec<Revoked>> {
+        Ok(self.0.revocations().into_iter().map(|(what, _)| what).collect())
+    }
 }
 
 pub(crate) struct InPostgres {
     /// Kept for as long as the store.
-    _world: World,
+    world: World,
     store: Postgres,
+    /// Sessions as the store has them.
+    pool: PgPool,
 }
 
 impl Home for InPostgres {
@@ -51,21 +65,48 @@ impl Home for InPostgres {
 
     async fn new(name: &str) -> Result<Self> {
         let world = World::start(name).await?;
-        let store = instance(&world)?;
-        Ok(Self { _world: world, store })
+        let (store, pool) = instance(&world)?;
+        Ok(Self { world, store, pool })
     }
 
     fn store(&self) -> Postgres {
         self.store.clone()
     }
+
+    async fn revocations(&self) -> Result<Vec<Revoked>> {
+        let rows: Vec<RevocationRow> = sqlx::query_as(
+            "SELECT session_id, user_id, below_version FROM revocations ORDER BY revocation_id",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let revoked = |row: RevocationRow| match row {
+            (Some(session), None, None) => Ok(Revoked::Session(session)),
+            (None, Some(id), Some(below)) => {
+                Ok(Revoked::User { id, below_version: u64::try_from(below)? })
+            }
+            row => bail!("{row:?} is nothing that is revoked"),
+        };
+        rows.into_iter().map(revoked).collect()
+    }
 }
 
-fn instance(world: &World) -> Result<Postgres> {
+/// Session, user, and the version below which the user's access tokens are taken no more.
+type RevocationRow = (Option<Uuid>, Option<Uuid>, Option<i64>);
+
+impl InPostgres {
+    /// The schema of what belongs to persons.
+    fn identity_schema(&self) -> String {
+        self.world.prefix().underscored("identity")
+    }
+}
+
+fn instance(world: &World) -> Result<(Postgres, PgPool)> {
     let schemas = ["event_store", "identity"].map(|schema| world.prefix().underscored(schema));
     let session = PgConnectOptions::from_str(&world.database_url("command_api")?)?
         .options([("search_path", schemas.join(", ")), ("lock_timeout", "2s".to_owned())]);
     let pool = PgPoolOptions::new().max_connections(8).connect_lazy_with(session.clone());
-    Ok(Postgres::new(pool, session, "a deployment", &key()))
+    let store = Postgres::new(pool.clone(), session, "a deployment", &schemas[1], &key());
+    Ok((store, pool))
 }
 
 /// A store that is open.

@@ -48,6 +48,7 @@ fn operation(
     Operation::new(Verb::Get, path, id, summary)
         .description(description)
         .tag("Health")
+        .not_limited()
         .answer(Answer::new(200, "Yes.").json(report()))
         .answer(Answer::new(503, "No.").json(report()))
         .example(Example::new("asked", "Asked", 200))

@@ -9,8 +9,8 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use http::header::{ACCEPT_ENCODING, CONNECTION};
 use http::{HeaderValue, Method};
-use problem_details::{Problem, ProblemType};
-use telemetry::{HandlerPanicked, HttpRequestServed, HttpTimers, trace};
+use problem_details::{Problem, ProblemType, RefusedCaller};
+use telemetry::{AccessRefused, HandlerPanicked, HttpRequestServed, HttpTimers, trace};
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
@@ -48,7 +48,12 @@ pub(crate) async fn answer(State(limits): State<Limits>, request: Request, next:
     if let Some(trace) = trace::parent(&traced) {
         context.trace = trace;
     }
-    let span = tracing::info_span!("request", request.id = context.request_id.as_str());
+    // Also where nothing is recorded, and where a task goes on with it that outlives its caller.
+    let span = tracing::info_span!(
+        "request",
+        request.id = context.request_id.as_str(),
+        trace_id = format_args!("{:032x}", context.trace.trace_id),
+    );
 
     let (mut request, is_late) = timed(request, limits.body);
     compression::choose(request.headers_mut());
@@ -71,6 +76,7 @@ pub(crate) async fn answer(State(limits): State<Limits>, request: Request, next:
         response = Box::pin(compression::compress(coding, response)).await;
     }
     let (_traced, _entered) = (traced.enter(), span.enter());
+    let refused = response.extensions_mut().remove::<RefusedCaller>();
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, context.request_id.header_value());
     protect(headers, limits.strict_transport.as_ref());
@@ -79,10 +85,15 @@ pub(crate) async fn answer(State(limits): State<Limits>, request: Request, next:
         route,
         status: response.status().as_u16(),
         duration: started.elapsed(),
+        refused: refused.as_ref().map(access_refused),
     };
     served.emit(&limits.timers);
     trace::answered(&traced, served.status);
     response
+}
+
+fn access_refused(refused: &RefusedCaller) -> AccessRefused<'_> {
+    AccessRefused { reason: refused.reason, actor: refused.actor.as_deref() }
 }
 
 /// Health checks and scrapes are nobody's way through the system.

@@ -10,12 +10,13 @@ use settings::{Settings, table};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use super::REQUEST_ID;
+use super::quota::{RATE_LIMIT, RATE_LIMIT_POLICY};
 
 /// How long a browser remembers what it was told of a kind of request.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
 /// The headers of answers that a page needs, of those that it is not shown anyway.
-const EXPOSED: [HeaderName; 12] = [
+const EXPOSED: [HeaderName; 14] = [
     ACCEPT_ENCODING,
     AGE,
     ALLOW,
@@ -25,6 +26,8 @@ const EXPOSED: [HeaderName; 12] = [
     LINK,
     LOCATION,
     HeaderName::from_static("preference-applied"),
+    RATE_LIMIT,
+    RATE_LIMIT_POLICY,
     RETRY_AFTER,
     WWW_AUTHENTICATE,
     REQUEST_ID,

@@ -1,6 +1,7 @@
 //! The accept loop.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ pub(crate) async fn accept_until_drained(listener: TcpListener, shared: Shared) 
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => admit(stream, &shared, &free, &refusals),
+            Ok((stream, peer)) => admit(stream, peer.ip(), &shared, &free, &refusals),
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "connections cannot be accepted; trying again");
@@ -48,9 +49,15 @@ pub(crate) async fn accept_until_drained(listener: TcpListener, shared: Shared) 
     }
 }
 
-fn admit(stream: TcpStream, shared: &Shared, free: &Arc<Semaphore>, refusals: &Arc<Semaphore>) {
+fn admit(
+    stream: TcpStream,
+    peer: IpAddr,
+    shared: &Shared,
+    free: &Arc<Semaphore>,
+    refusals: &Arc<Semaphore>,
+) {
     if let Ok(permit) = free.clone().try_acquire_owned() {
-        let connection = connection::serve(stream, shared.clone());
+        let connection = connection::serve(stream, peer, shared.clone());
         shared.tasks.spawn(async move {
             let gauge = Metric::HttpConnections.gauge(&[]);
             gauge.increment(1.0);

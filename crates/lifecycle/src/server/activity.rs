@@ -153,6 +153,7 @@ impl<S> Observed<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::TrustedProxies;
 
     fn config() -> HttpConfig {
         HttpConfig {
@@ -165,6 +166,7 @@ mod tests {
             max_body: 1024,
             cors_origins: Vec::new(),
             strict_transport: None,
+            trusted_proxies: TrustedProxies::default(),
         }
     }
 

@@ -7,7 +7,7 @@ use http::HeaderValue;
 use problem_details::BodyLimits;
 use settings::{Setting, Settings, table};
 
-use crate::http::{cross_origin, protection};
+use crate::http::{TrustedProxies, cross_origin, protection};
 
 /// Where a server listens and what it allows a client.
 #[derive(Debug, Clone)]
@@ -31,6 +31,8 @@ pub struct HttpConfig {
     pub cors_origins: Vec<HeaderValue>,
     /// What answers say of TLS, where there is nothing else in front.
     pub strict_transport: Option<HeaderValue>,
+    /// Who is believed about whom a request comes from.
+    pub trusted_proxies: TrustedProxies,
 }
 
 impl HttpConfig {
@@ -46,6 +48,7 @@ impl HttpConfig {
             max_body: settings.size(&table::HTTP_MAX_BODY),
             cors_origins: cross_origin::origins(settings),
             strict_transport: protection::strict_transport(settings),
+            trusted_proxies: TrustedProxies::from_settings(settings),
         };
         if config.body_timeout > config.request_timeout {
             settings.fault(format!(

@@ -1,6 +1,7 @@
 //! One connection from its first byte to its end.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -21,13 +22,14 @@ use tower::Service as _;
 use super::HttpConfig;
 use super::accept::Shared;
 use super::activity::{Activity, Observed, Phase};
+use crate::http::Peer;
 
 /// Largest head of a request, in bytes: far above what a browser with large cookies sends.
 const MAX_HEAD: usize = 32 * 1024;
 
 /// Serves the requests of one connection until the client closes it, it is too slow, or the server
 /// ends.
-pub(crate) async fn serve(stream: TcpStream, shared: Shared) {
+pub(crate) async fn serve(stream: TcpStream, peer: IpAddr, shared: Shared) {
     // An answer leaves at once instead of waiting for the acknowledgement of the one before it.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "connection ended before it was served");
@@ -35,7 +37,8 @@ pub(crate) async fn serve(stream: TcpStream, shared: Shared) {
     }
     let activity = Activity::new();
     let io = TokioIo::new(Observed { stream, activity: activity.clone() });
-    let service = Routed { router: shared.router, activity: activity.clone() };
+    let peer = Peer { address: peer, proxies: shared.config.trusted_proxies.clone() };
+    let service = Routed { router: shared.router, activity: activity.clone(), peer };
     let connection = http1::Builder::new()
         // Its clock would also run between requests; `activity` has one for each.
         .header_read_timeout(None)
@@ -94,6 +97,7 @@ async fn until_too_slow(activity: &Activity, config: &HttpConfig) -> Interruptio
 struct Routed {
     router: Router,
     activity: Arc<Activity>,
+    peer: Peer,
 }
 
 impl Service<hyper::Request<Incoming>> for Routed {
@@ -104,7 +108,8 @@ impl Service<hyper::Request<Incoming>> for Routed {
     fn call(&self, request: hyper::Request<Incoming>) -> Self::Future {
         self.activity.enter(Phase::Busy);
         let activity = self.activity.clone();
-        let request: Request = request.map(Body::new);
+        let mut request: Request = request.map(Body::new);
+        request.extensions_mut().insert(self.peer.clone());
         // A router is always ready, and its clone is a reference.
         let answered = self.router.clone().call(request);
         Box::pin(async move {

@@ -13,6 +13,7 @@ use axum::routing::get;
 use tower::ServiceExt as _;
 
 use super::{HttpConfig, with_limits};
+use crate::http::TrustedProxies;
 
 const ALLOW_ORIGIN: HeaderName = HeaderName::from_static("access-control-allow-origin");
 const EXPOSE_HEADERS: HeaderName = HeaderName::from_static("access-control-expose-headers");
@@ -28,6 +29,7 @@ fn config() -> HttpConfig {
         max_body: 1024,
         cors_origins: Vec::new(),
         strict_transport: None,
+        trusted_proxies: TrustedProxies::default(),
     }
 }
 
@@ -59,7 +61,7 @@ async fn request(
     let request =
         headers.iter().fold(request, |request, (name, value)| request.header(name, *value));
     let request = request.body(Body::empty()).unwrap();
-    with_limits(router, config).oneshot(request).await.unwrap()
+    with_limits(router, config, None).oneshot(request).await.unwrap()
 }
 
 async fn body(response: Response<Body>) -> Bytes {
@@ -135,7 +137,7 @@ async fn only_pages_of_listed_origins_may_read_answers() {
     let response = ask(page("application/json", 1), &cors, &of(listed)).await;
     assert_eq!(response.headers()[ALLOW_ORIGIN], listed);
     let exposed = response.headers()[EXPOSE_HEADERS].to_str().unwrap().to_owned();
-    for name in ["consistency-token", "etag", "link", "x-request-id", "retry-after"] {
+    for name in ["consistency-token", "etag", "link", "x-request-id", "retry-after", "ratelimit"] {
         assert!(exposed.split(',').any(|it| it == name), "{name} is not in {exposed}");
     }
     assert_eq!(response.headers().get("access-control-allow-credentials"), None);

@@ -144,6 +144,7 @@ mod tests {
             email_verified: false,
             active: true,
             erased: false,
+            session_epoch: 0,
             version: 3,
             created_at: Timestamp(1_772_366_400_123_456),
             updated_at: Timestamp(1_772_366_401_000_000),

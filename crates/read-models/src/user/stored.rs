@@ -48,6 +48,7 @@ pub struct UserColumns {
     email_verified: bool,
     active: bool,
     erased: bool,
+    session_epoch: i64,
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -68,6 +69,7 @@ impl From<UserColumns> for StoredUser {
             email_verified: columns.email_verified,
             active: columns.active,
             erased: columns.erased,
+            session_epoch: u32::try_from(columns.session_epoch).unwrap_or(u32::MAX),
             version: columns.version.unsigned_abs(),
             created_at: micros(columns.created_at),
             updated_at: micros(columns.updated_at),
@@ -88,7 +90,7 @@ pub async fn find(
 ) -> Result<Vec<StoredUser>, sqlx::Error> {
     let rows: Vec<UserColumns> = sqlx::query_as(
         "SELECT id, generation, username, email, full_name, bio, image, roles, email_verified,
-                active, erased, version, created_at, updated_at, log_epoch, log_offset
+                active, erased, session_epoch, version, created_at, updated_at, log_epoch, log_offset
          FROM user_rows WHERE generation = $1 AND id = ANY($2)",
     )
     .bind(generation)

@@ -85,12 +85,33 @@ fn a_row_holds_what_the_events_of_the_user_add_up_to() {
         email_verified: true,
         active: false,
         erased: false,
+        session_epoch: 1,
         version: 5,
         created_at: Timestamp(1_000),
         updated_at: Timestamp(1_004),
         position: LogPosition { epoch: 1, offset: 4 },
     };
     assert!(found == expected, "{found:?}");
+}
+
+#[test]
+fn what_happens_to_sessions_and_passwords_is_counted_and_shows_nowhere_else() {
+    let before = row(vec![registered("Ann")]);
+    let after = row(vec![
+        registered("Ann"),
+        UserEvent::PasswordChanged,
+        UserEvent::SecondFactorEnrolled,
+        UserEvent::SessionsEnded,
+        UserEvent::SecondFactorRemoved,
+    ]);
+    let moved = UserRow {
+        session_epoch: 2,
+        version: after.version,
+        updated_at: after.updated_at,
+        position: after.position,
+        ..before
+    };
+    assert!(after == moved && after.version == 5, "{after:?}");
 }
 
 fn must_be_forgotten(row: &UserRow) {
@@ -119,7 +140,7 @@ fn whose_key_is_gone_is_erased_before_the_event_that_says_so() {
     // What was read before does not outlive the key.
     must_be_forgotten(&row(vec![registered("Ann"), UserEvent::EmailChanged { email: None }]));
     // The event that says so changes nothing but the version: rebuilt it is the same row.
-    let events = |first: Event| row(vec![first, UserEvent::EmailVerified, UserEvent::Erased]);
+    let events = |first: Event| row(vec![first, UserEvent::Deactivated, UserEvent::Erased]);
     assert!(events(unreadable) == events(registered("Ann")));
 }
 
@@ -164,6 +185,10 @@ fn event() -> impl Strategy<Value = Event> {
         Just(UserEvent::Reactivated),
         role.clone().prop_map(|role| UserEvent::RoleGranted { role }),
         role.prop_map(|role| UserEvent::RoleRevoked { role }),
+        Just(UserEvent::PasswordChanged),
+        Just(UserEvent::SessionsEnded),
+        Just(UserEvent::SecondFactorEnrolled),
+        Just(UserEvent::SecondFactorRemoved),
         Just(UserEvent::Erased),
         Just(UserEvent::EmailChanged { email: None }),
     ]
@@ -210,6 +235,8 @@ proptest! {
             prop_assert_eq!(row.bio, user.bio.flatten());
             prop_assert_eq!((row.active, row.erased), (user.active, user.erased));
             prop_assert_eq!(row.roles, user.roles);
+            let epoch = if user.erased { 0 } else { user.session_epoch };
+            prop_assert_eq!(row.session_epoch, epoch);
         }
     }
 

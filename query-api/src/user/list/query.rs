@@ -30,7 +30,7 @@ pub(crate) struct Place {
 
 impl Place {
     pub(super) fn id(&self) -> UserId {
-        // It is sealed: what is no id was never written.
+        // It is signed: what is no id was never written.
         UserId::parse(&self.id).unwrap_or(UserId(uuid::Uuid::nil()))
     }
 }

@@ -18,8 +18,8 @@ impl Listed for UsersQuery {
     fn push_rows(&self, sql: &mut QueryBuilder<Postgres>, most: Option<u64>) {
         sql.push(
             "SELECT r.id, r.generation, r.username, r.email, r.full_name, r.bio, r.image, r.roles,
-                    r.email_verified, r.active, r.erased, r.version, r.created_at, r.updated_at,
-                    r.log_epoch, r.log_offset, lower(r.username) AS name
+                    r.email_verified, r.active, r.erased, r.session_epoch, r.version, r.created_at,
+                    r.updated_at, r.log_epoch, r.log_offset, lower(r.username) AS name
              FROM user_rows r
              WHERE r.generation = (SELECT g.generation FROM generations g
                                    WHERE g.projection = 'user' AND g.state = 'active')

@@ -82,30 +82,35 @@ fn give_at_once(plain_port: u16, rights: &[Right]) -> Result<()> {
 
 fn rights(prefix: &Prefix) -> Vec<Right> {
     let events = On::Topic(Topic::EventsInput.name(prefix));
-    let decisions = On::Topic(Topic::IdentityUser.name(prefix));
+    let decisions =
+        [Topic::IdentityUser, Topic::IdentitySession].map(|topic| On::Topic(topic.name(prefix)));
     let letters = On::Topic(Topic::EventsDlq.name(prefix));
     let groups = On::GroupsThatBegin(ConsumerGroup::EventsProcessor.name(prefix));
     let users = On::GroupsThatBegin(ConsumerGroup::ProjectorUser.name(prefix));
+    let sessions = On::GroupsThatBegin(ConsumerGroup::ProjectorSession.name(prefix));
     let right = |name, on: &On, may| Right { name, on: on.clone(), may };
     let mut rights = vec![
         // It appends, and its doctor looks at the topic's and the brokers' settings.
         right("command_api", &events, May::Write),
         right("command_api", &events, May::DescribeConfigs),
         right("command_api", &On::Cluster, May::DescribeConfigs),
-        // It publishes decisions, and compares the end of the log with them.
-        right("command_api", &decisions, May::Write),
-        right("command_api", &decisions, May::Read),
-        right("command_api", &decisions, May::DescribeConfigs),
         // It reads as a member of groups, and appends copies of letters.
         right("projector", &events, May::Read),
         right("projector", &groups, May::Read),
-        right("projector", &decisions, May::Read),
         right("projector", &users, May::Read),
+        right("projector", &sessions, May::Read),
         right("projector", &letters, May::Write),
         right("deploy", &On::Cluster, May::Describe),
         right("deploy", &On::Cluster, May::DescribeConfigs),
     ];
-    for topic in [&events, &decisions, &letters] {
+    for topic in &decisions {
+        // It publishes decisions, and compares the end of the log with them.
+        for may in [May::Write, May::Read, May::DescribeConfigs] {
+            rights.push(right("command_api", topic, may));
+        }
+        rights.push(right("projector", topic, May::Read));
+    }
+    for topic in [&events, &letters].into_iter().chain(&decisions) {
         for may in [May::Create, May::Describe, May::DescribeConfigs] {
             rights.push(right("deploy", topic, may));
         }

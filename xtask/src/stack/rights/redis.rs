@@ -8,10 +8,11 @@ use settings::Prefix;
 
 use super::super::ready::connect;
 
-/// Who lies under which keys: bodies of devices and users, trust of partitions, windows of commits; and
-/// marks, by which those who write know their Redis again.
-const KEYS: [(&str, &[&str]); 3] = [
-    ("query_api", &["resource", "user", "live", "commit"]),
+/// Who lies under which keys: bodies of devices and users, trust of partitions, windows of commits; marks, by
+/// which those who write know their Redis again; and the buckets of callers.
+const KEYS: [(&str, &[&str]); 4] = [
+    ("command_api", &["limit"]),
+    ("query_api", &["resource", "user", "live", "commit", "limit"]),
     ("projector", &["resource", "user", "live", "commit", "mark"]),
     ("dlq_replayer", &["resource", "user", "live", "commit", "mark"]),
 ];

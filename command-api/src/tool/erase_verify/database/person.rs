@@ -17,7 +17,7 @@ struct Check {
     without_row: Option<&'static str>,
 }
 
-const CHECKS: [Check; 6] = [
+const CHECKS: [Check; 7] = [
     Check {
         table: "{identity}.subject_keys",
         statement:
@@ -29,6 +29,12 @@ const CHECKS: [Check; 6] = [
     Check {
         table: "{identity}.credentials",
         statement: "SELECT count(*), count(*) FROM {identity}.credentials WHERE user_id = $1",
+        what: "of this user",
+        without_row: None,
+    },
+    Check {
+        table: "{identity}.second_factors",
+        statement: "SELECT count(*), count(*) FROM {identity}.second_factors WHERE user_id = $1",
         what: "of this user",
         without_row: None,
     },

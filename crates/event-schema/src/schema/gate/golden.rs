@@ -14,6 +14,8 @@ use super::*;
 use crate::decode::{Decoder, EventFamily, KnownId};
 use crate::personal::{Sealed, SubjectKey};
 
+mod session;
+
 type UserDecided = Decided<UserEvent<Sealed>>;
 
 const ID: u32 = 7;
@@ -55,8 +57,9 @@ fn read(schema: Schema, value: &[u8]) -> (Value, Vec<u8>) {
             let decided: UserDecided = decoded(schema, value);
             let written = crate::user::encode(&decided, ID).unwrap();
             assert_eq!(crate::user::schema_of(&decided.event), schema);
-            (spelt_of_user(opened(decided)), written)
+            (spelt_of_user(&opened(decided)), written)
         }
+        Family::Session => session::read(schema, value),
     }
 }
 
@@ -80,22 +83,29 @@ fn opened(decided: UserDecided) -> Decided<UserEvent<String>> {
     decided.try_map(|_, event| event.map(&mut open)).unwrap()
 }
 
-fn spelt_of_user(decided: Decided<UserEvent<String>>) -> Value {
+/// The place of an event in its stream, with what else it says.
+fn spelt_of_decided<E>(id: &str, decided: &Decided<E>, body: Value) -> Value {
     let mut spelt = json!({
         "event_id": decided.event_id.to_string(),
-        "user_id": decided.aggregate_id.to_string(),
+        id: decided.aggregate_id.to_string(),
         "stream_version": decided.version,
         "previous_id": decided.previous_id.map(|id| id.to_string()),
         "occurred_at": decided.occurred_at.micros(),
     });
-    let body = match decided.event {
+    let body = body.as_object().unwrap().clone();
+    spelt.as_object_mut().unwrap().extend(body);
+    spelt
+}
+
+fn spelt_of_user(decided: &Decided<UserEvent<String>>) -> Value {
+    let body = match &decided.event {
         UserEvent::Registered { username, email, full_name, bio, image, roles } => json!({
             "username": username, "email": email, "full_name": full_name, "bio": bio, "image": image,
             "roles": roles.iter().map(|role| role.name()).collect::<Vec<_>>(),
         }),
         UserEvent::ProfileUpdated { change } => {
             let changed = change.fields();
-            let ProfileChange { full_name, bio, image } = change;
+            let ProfileChange { full_name, bio, image } = change.clone();
             json!({ "changed": changed, "full_name": full_name.flatten(), "bio": bio.flatten(), "image": image.flatten() })
         }
         UserEvent::EmailChanged { email } => json!({ "email": email }),
@@ -106,11 +116,13 @@ fn spelt_of_user(decided: Decided<UserEvent<String>>) -> Value {
         | UserEvent::EmailVerified
         | UserEvent::Deactivated
         | UserEvent::Reactivated
+        | UserEvent::PasswordChanged
+        | UserEvent::SessionsEnded
+        | UserEvent::SecondFactorEnrolled
+        | UserEvent::SecondFactorRemoved
         | UserEvent::Erased => json!({}),
     };
-    let body = body.as_object().unwrap().clone();
-    spelt.as_object_mut().unwrap().extend(body);
-    spelt
+    spelt_of_decided("user_id", decided, body)
 }
 
 #[test]
@@ -143,27 +155,42 @@ fn spelt_state(user: User<Sealed>) -> Value {
         "bio": user.bio, "image": user.image, "email_number": user.email_number,
         "email_verified": user.email_verified, "active": user.active,
         "roles": user.roles.iter().map(|role| role.name()).collect::<Vec<_>>(),
+        "session_epoch": user.session_epoch, "second_factor": user.second_factor,
         "erased": user.erased,
     })
 }
 
-#[test]
-fn what_was_written_with_any_version_still_folds_to_the_same_users() {
-    let mut streams: BTreeMap<Uuid, BTreeMap<u64, UserDecided>> = BTreeMap::new();
-    for schema in Family::User.schemas() {
+/// What the golden datums of a decided family add up to, by whose they are.
+fn folded<E, S>(family: Family, evolve: fn(Option<S>, E) -> Option<S>) -> BTreeMap<Uuid, S>
+where
+    Decided<E>: EventFamily,
+{
+    let mut streams: BTreeMap<Uuid, BTreeMap<u64, E>> = BTreeMap::new();
+    for schema in family.schemas() {
         for (_, value, _) in golden(schema) {
-            let decided: UserDecided = decoded(schema, &value);
-            streams.entry(decided.aggregate_id).or_default().insert(decided.version, decided);
+            let decided: Decided<E> = decoded(schema, &value);
+            streams.entry(decided.aggregate_id).or_default().insert(decided.version, decided.event);
         }
     }
-    let folded = streams.into_iter().map(|(user, events)| {
-        assert!(events.keys().copied().eq(1..=events.len() as u64), "{user} lacks an event");
-        let state = events.into_values().map(|decided| decided.event).fold(None, evolve).unwrap();
+    let states = streams.into_iter().map(|(id, events)| {
+        assert!(events.keys().copied().eq(1..=events.len() as u64), "{id} lacks an event");
+        (id, events.into_values().fold(None, evolve).unwrap())
+    });
+    states.collect()
+}
+
+/// What `folded.json` says of a family.
+fn expected_states(family: &str) -> Value {
+    let expected = fs::read(schemas().join(family).join("golden/folded.json")).unwrap();
+    serde_json::from_slice(&expected).unwrap()
+}
+
+#[test]
+fn what_was_written_with_any_version_still_folds_to_the_same_users() {
+    let users = folded(Family::User, evolve::<Sealed>).into_iter().map(|(user, state)| {
         let stored = crate::user::encode_state(&state);
         assert_eq!(crate::user::decode_state(&stored).unwrap(), state);
         (UserId(user).to_string(), spelt_state(state))
     });
-    let expected = fs::read(schemas().join("user/golden/folded.json")).unwrap();
-    let expected: Value = serde_json::from_slice(&expected).unwrap();
-    assert_eq!(Value::Object(folded.collect()), expected);
+    assert_eq!(Value::Object(users.collect()), expected_states("user"));
 }

@@ -31,6 +31,10 @@ fn full_events() -> Vec<UserEvent<()>> {
         UserEvent::Reactivated,
         UserEvent::RoleGranted { role: Role::User },
         UserEvent::RoleRevoked { role: Role::User },
+        UserEvent::PasswordChanged,
+        UserEvent::SessionsEnded,
+        UserEvent::SecondFactorEnrolled,
+        UserEvent::SecondFactorRemoved,
         UserEvent::Erased,
     ]
 }
@@ -66,6 +70,13 @@ fn the_marked_fields_are_exactly_those_that_are_sealed_and_opened() {
     assert_eq!(written, Family::User.schemas().collect(), "every schema has its event here");
     let ever: BTreeSet<_> = events.into_iter().flat_map(visited).collect();
     assert_eq!(ever, field::ALL.iter().map(|name| (*name).to_owned()).collect());
+}
+
+#[test]
+fn nothing_of_a_session_is_personal() {
+    for schema in Family::Session.schemas() {
+        assert_eq!(names(&marked(schema)), [""; 0], "{schema:?}");
+    }
 }
 
 #[test]

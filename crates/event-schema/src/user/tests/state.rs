@@ -25,16 +25,23 @@ const ANN: &str = concat!(
     r#"{"active":true,"bio":null,"#,
     r#""email":{"bytes":"AWFkZHJlc3M=","event_id":"00000000-0000-0000-0000-000000000001"},"#,
     r#""email_number":1,"email_verified":false,"erased":false,"full_name":null,"image":null,"#,
-    r#""roles":["user","admin"],"#,
+    r#""roles":["user","admin"],"second_factor":false,"session_epoch":0,"#,
     r#""username":{"bytes":"AW5hbWU=","event_id":"00000000-0000-0000-0000-000000000001"}}"#,
 );
 
 #[test]
 fn a_state_is_stored_as_json() {
-    assert_eq!(domain::user::STATE_REVISION, 1);
+    assert_eq!(domain::user::STATE_REVISION, 2);
     let stored: serde_json::Value = serde_json::from_str(&encode_state(&ann())).unwrap();
     assert_eq!(stored, serde_json::from_str::<serde_json::Value>(ANN).unwrap());
     assert_eq!(decode_state(ANN).unwrap(), ann());
+}
+
+#[test]
+fn a_state_of_before_sessions_still_tells_who_was_erased() {
+    let before = ANN.replacen(r#""second_factor":false,"session_epoch":0,"#, "", 1);
+    assert_ne!(before, ANN);
+    assert_eq!(decode_state(&before).unwrap(), ann());
 }
 
 #[test]
@@ -50,6 +57,8 @@ fn a_state_of_another_shape_is_folded_again() {
     assert_eq!(refusal(r#""bio":null,"#, ""), other);
     assert_eq!(refusal(r#""bio":null"#, r#""bio":null,"age":7"#), other);
     assert_eq!(refusal(r#""bio":null"#, r#""bio":"Hi""#), other);
+    assert_eq!(refusal(r#""session_epoch":0"#, r#""session_epoch":-1"#), other);
+    assert_eq!(refusal(r#""second_factor":false"#, r#""second_factor":null"#), other);
     assert_eq!(refusal("\"admin\"", "\"king\""), "the roles of the stored state is malformed");
     assert_eq!(refusal("AW5hbWU=", "AW5h!"), "the username of the stored state is malformed");
     assert_eq!(refusal("-000000000001", ""), "the email of the stored state is malformed");

@@ -1,7 +1,7 @@
 //! Appending at the version that a decision was made on.
 
 use anyhow::{Context as _, Result, ensure};
-use event_store::{AppendError, EventStore as _, Outbox as _};
+use event_store::{AppendError, EventStore as _, Outbox as _, State};
 use futures_util::future::join_all;
 use uuid::Uuid;
 
@@ -12,6 +12,7 @@ of_every_store! {
     what_was_appended_is_read_back
     only_the_version_that_was_read_takes_a_decision
     of_many_decisions_on_one_version_one_is_appended
+    a_state_is_replaced_only_by_one_of_a_later_revision_and_the_same_version
     unpublished_events_come_in_the_order_of_their_stream
 }
 
@@ -60,6 +61,38 @@ async fn of_many_decisions_on_one_version_one_is_appended(home: &impl Home) -> R
     let creating = join_all((0..16).map(|_| store.append(first("user-b")))).await;
     ensure!(creating.iter().filter(|appended| appended.is_ok()).count() == 1, "{creating:?}");
     ensure!(store.history("user-b").await?.len() == 1);
+    Ok(())
+}
+
+async fn a_state_is_replaced_only_by_one_of_a_later_revision_and_the_same_version(
+    home: &impl Home,
+) -> Result<()> {
+    let store = open(home).await?;
+    let one = first("user-a");
+    store.append(one.clone()).await?;
+    let of = |revision, json: &str| State { json: json.to_owned(), revision };
+    ensure!(one.state.revision == 1, "{one:?}");
+    for (stream_id, version, state) in [
+        ("user-a", 1, of(0, "of an older revision")),
+        ("user-a", 1, of(1, "of the same one")),
+        ("user-a", 2, of(2, "of a version to come")),
+        ("user-b", 1, of(2, "of nobody")),
+    ] {
+        ensure!(!store.replace_state(stream_id, version, &state).await?, "{state:?} is kept");
+    }
+    let before = store.load("user-a", None).await?.stream.context("there is none")?;
+    ensure!(before.state == one.state, "{before:?}");
+    let anew = of(2, "folded anew");
+    ensure!(store.replace_state("user-a", 1, &anew).await?);
+    let after = store.load("user-a", None).await?.stream.context("there is none")?;
+    ensure!(after.state == anew, "{after:?}");
+    ensure!((after.version, after.last_event_id) == (before.version, before.last_event_id));
+    ensure!(store.history("user-a").await? == one.events);
+    // It is no decision: the next one is made on the same version.
+    store.append(next(&one)).await?;
+    ensure!(!store.replace_state("user-a", 1, &of(3, "of a version that is over")).await?);
+    let last = store.load("user-a", None).await?.stream.context("there is none")?;
+    ensure!((last.version, last.state) == (2, next(&one).state));
     Ok(())
 }
 

@@ -1,15 +1,16 @@
 //! What is written beside the events of a decision.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use event_store::beside::{Beside, MailsBeside, SENT};
-use event_store::claim::Claim;
+use event_store::beside::{Beside, DueMail, MailsBeside, SENT};
+use event_store::claim::{Claim, ClaimOf};
 use event_store::{Append, EventStore as _};
 use uuid::Uuid;
 
 use super::{Home, of_every_store, open};
-use crate::samples::{first, next, request, take};
+use crate::samples::{first, key, next, request, take};
 
 of_every_store! {
     erasing_destroys_the_key_and_what_repeats_the_person
@@ -18,6 +19,11 @@ of_every_store! {
     of_a_stream_one_mail_is_under_way
     beside_a_mail_there_are_newer_ones_and_those_that_were_sent
     whoever_has_an_address_has_it_until_another_stream_takes_it
+    a_mail_without_an_event_is_for_whoever_has_a_value_and_else_for_nobody
+    of_mails_at_one_version_the_later_one_is_newer
+    while_a_mail_waits_another_one_of_the_kind_is_for_nobody
+    a_value_that_has_lapsed_is_nobodys
+    mails_of_a_kind_that_nobody_needs_any_more_are_settled
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -123,7 +129,8 @@ async fn beside_a_mail_there_are_newer_ones_and_those_that_were_sent(
     let due = store.due_mails(10, MINUTE).await?;
     let of = |stream| due.iter().find(move |mail| mail.stream_id == stream).context("not due");
     let (of_a, of_b) = (of("user-a")?, of("user-b")?);
-    let nothing = MailsBeside { has_newer: false, last_sent: None, holds_claim: false };
+    let nothing =
+        MailsBeside { has_newer: false, last_sent: None, sent_lately: 0, holds_claim: false };
     ensure!(store.mails_beside(of_a).await? == nothing);
     store.append(asked_again(&append, newer)).await?;
     ensure!(store.mails_beside(of_a).await? == MailsBeside { has_newer: true, ..nothing });
@@ -132,6 +139,9 @@ async fn beside_a_mail_there_are_newer_ones_and_those_that_were_sent(
     store.settle_mail(newer, Ok(SENT)).await?;
     let beside = store.mails_beside(of_a).await?;
     ensure!(beside.has_newer && beside.last_sent.is_some_and(|ago| ago < MINUTE), "{beside:?}");
+    ensure!(beside.sent_lately == 1, "{beside:?}");
+    let of_another_kind = DueMail { kind: "another".to_owned(), ..of_a.clone() };
+    ensure!(store.mails_beside(&of_another_kind).await? == nothing, "that is of another kind");
     let first = beside.last_sent;
     tokio::time::sleep(Duration::from_millis(5)).await;
     ensure!(store.mails_beside(of_a).await?.last_sent > first, "it is longer ago");
@@ -158,5 +168,133 @@ async fn whoever_has_an_address_has_it_until_another_stream_takes_it(
     for mail in &due {
         ensure!(!store.mails_beside(mail).await?.holds_claim, "{mail:?}");
     }
+    Ok(())
+}
+
+const RESET: &str = "reset-password";
+
+fn email(address: &str) -> ClaimOf {
+    ClaimOf { kind: "email", digest: key().digest("email", address) }
+}
+
+async fn a_mail_without_an_event_is_for_whoever_has_a_value_and_else_for_nobody(
+    home: &impl Home,
+) -> Result<()> {
+    let store = open(home).await?;
+    let claim = take("email", "ann@x.org", 1, None);
+    store.append(Append { claims: vec![claim], ..first("user-a") }).await?;
+    let [for_ann, for_nobody] = [(); 2].map(|()| Uuid::now_v7());
+    let anns = email("ann@x.org");
+    for (mail, value) in [(for_ann, anns), (for_nobody, email("bob@x.org"))] {
+        store.keep_mail_for_holder(mail, RESET, value, MINUTE).await?;
+    }
+    // A value of another kind is another value.
+    let of_another_kind = ClaimOf { kind: "username", ..anns };
+    store.keep_mail_for_holder(Uuid::now_v7(), RESET, of_another_kind, MINUTE).await?;
+    let due = store.due_mails(10, MINUTE).await?;
+    let [mail] = &due[..] else { anyhow::bail!("{due:?}") };
+    ensure!((mail.id, mail.kind.as_str()) == (for_ann, RESET), "{mail:?}");
+    ensure!((mail.stream_id.as_str(), mail.version) == ("user-a", 1), "{mail:?}");
+    let beside = store.mails_beside(mail).await?;
+    ensure!(beside.holds_claim && beside.sent_lately == 0, "{beside:?}");
+    store.settle_mail(for_ann, Ok(SENT)).await?;
+    let due = store.due_mails(10, Duration::ZERO).await?;
+    ensure!(due.is_empty(), "what is for nobody is never due: {due:?}");
+    Ok(())
+}
+
+async fn of_mails_at_one_version_the_later_one_is_newer(home: &impl Home) -> Result<()> {
+    let store = open(home).await?;
+    let claim = take("email", "ann@x.org", 1, None);
+    store.append(Append { claims: vec![claim], ..first("user-a") }).await?;
+    // By their ids, each was asked for in another millisecond.
+    let [older, newer, of_another_kind] = [3, 2, 1].map(|ago| id_of(Duration::from_secs(ago)));
+    for (mail, kind) in [(older, RESET), (newer, RESET), (of_another_kind, "verify-email")] {
+        // Good for no time: none is in the way of another.
+        store.keep_mail_for_holder(mail, kind, email("ann@x.org"), Duration::ZERO).await?;
+    }
+    let due = store.due_mails(10, MINUTE).await?;
+    ensure!(due.len() == 3, "{due:?}");
+    for mail in &due {
+        let has_newer = store.mails_beside(mail).await?.has_newer;
+        ensure!(has_newer == (mail.id == older), "{mail:?}");
+    }
+    Ok(())
+}
+
+/// An id that a mail had which was asked for so long ago.
+fn id_of(ago: Duration) -> Uuid {
+    let (seconds, _) = Uuid::now_v7().get_timestamp().map(|at| at.to_unix()).unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis((seconds - ago.as_secs()) * 1_000, &[7; 10])
+        .into_uuid()
+}
+
+async fn while_a_mail_waits_another_one_of_the_kind_is_for_nobody(home: &impl Home) -> Result<()> {
+    let store = open(home).await?;
+    let claim = take("email", "ann@x.org", 1, None);
+    store.append(Append { claims: vec![claim], ..first("user-a") }).await?;
+    let ask = async |id: Uuid, kind| {
+        store.keep_mail_for_holder(id, kind, email("ann@x.org"), MINUTE).await?;
+        anyhow::Ok(id)
+    };
+    let due = async || {
+        let due = store.due_mails(10, Duration::ZERO).await?;
+        anyhow::Ok(due.into_iter().map(|mail| mail.id).collect::<BTreeSet<_>>())
+    };
+    // One that waits for too long is in nobody's way.
+    let long_ago = ask(id_of(2 * MINUTE), RESET).await?;
+    let first = ask(Uuid::now_v7(), RESET).await?;
+    ask(Uuid::now_v7(), RESET).await?;
+    let of_another_kind = ask(Uuid::now_v7(), "verify-email").await?;
+    ensure!(due().await? == BTreeSet::from([long_ago, first, of_another_kind]));
+    // While it is about to be sent, one more may wait, and so it may once that was done.
+    let second = ask(Uuid::now_v7(), RESET).await?;
+    ask(Uuid::now_v7(), RESET).await?;
+    ensure!(due().await?.contains(&second));
+    for sent in [long_ago, first, second, of_another_kind] {
+        store.settle_mail(sent, Ok(SENT)).await?;
+    }
+    let third = ask(Uuid::now_v7(), RESET).await?;
+    ensure!(due().await? == BTreeSet::from([third]));
+    Ok(())
+}
+
+async fn a_value_that_has_lapsed_is_nobodys(home: &impl Home) -> Result<()> {
+    let store = open(home).await?;
+    let claim = take("email", "ann@x.org", 1, Some(5));
+    store.append(Append { claims: vec![claim], ..first("user-a") }).await?;
+    let value = email("ann@x.org");
+    store.keep_mail_for_holder(Uuid::now_v7(), RESET, value, MINUTE).await?;
+    ensure!(store.due_mails(10, MINUTE).await?.is_empty());
+    ensure!(store.holder(value.kind, &value.digest).await?.as_deref() == Some("user-a"));
+    Ok(())
+}
+
+async fn mails_of_a_kind_that_nobody_needs_any_more_are_settled(home: &impl Home) -> Result<()> {
+    let store = open(home).await?;
+    let mut streams = Vec::new();
+    for (stream, subject, address) in [("user-a", "a", "ann@x.org"), ("user-b", "b", "bob@x.org")] {
+        let claim = take("email", address, 1, None);
+        let append = registered(stream, subject, Uuid::now_v7());
+        let append = Append { claims: vec![claim], ..append };
+        store.append(append.clone()).await?;
+        store.keep_mail_for_holder(Uuid::now_v7(), RESET, email(address), MINUTE).await?;
+        streams.push(append);
+    }
+    let hash = Beside::PasswordHash { subject: "a".to_owned(), hash: "$argon2id$2".to_owned() };
+    let not_needed = Beside::MailsNotNeeded { kind: RESET };
+    let notice = Beside::Mail { id: Uuid::now_v7(), kind: "password-changed" };
+    let beside = vec![hash, not_needed, notice];
+    store.append(Append { beside, ..next(&streams[0]) }).await?;
+    let due = store.due_mails(10, MINUTE).await?;
+    let mut due: Vec<_> = due.iter().map(|mail| (&*mail.stream_id, &*mail.kind)).collect();
+    due.sort_unstable();
+    let expected = [
+        ("user-a", "password-changed"),
+        ("user-a", "verify-email"),
+        ("user-b", RESET),
+        ("user-b", "verify-email"),
+    ];
+    ensure!(due == expected, "{due:?}");
     Ok(())
 }

@@ -6,7 +6,7 @@ use event_store::{Append, AppendError, EventStore as _, Outbox as _};
 use futures_util::future::join_all;
 
 use super::{Home, of_every_store, open};
-use crate::samples::{first, next, take};
+use crate::samples::{first, key, next, take};
 
 of_every_store! {
     of_many_streams_one_takes_a_value
@@ -16,6 +16,7 @@ of_every_store! {
     a_claim_that_lapsed_and_was_taken_cannot_be_confirmed
     streams_that_swap_their_values_both_get_an_answer
     of_what_the_log_says_the_later_claim_counts
+    whoever_has_a_value_is_found_by_it
 }
 
 fn claiming(append: Append, claims: &[Claim]) -> Append {
@@ -108,5 +109,21 @@ async fn of_what_the_log_says_the_later_claim_counts(home: &impl Home) -> Result
     outbox.absorb(claiming(first("user-earlier"), &[email(1, Some(5))])).await?;
     let taken = store.append(claiming(first("user-new"), &[email(20, None)])).await;
     ensure!(matches!(taken, Err(AppendError::Taken("email"))), "{taken:?}");
+    Ok(())
+}
+
+async fn whoever_has_a_value_is_found_by_it(home: &impl Home) -> Result<()> {
+    let store = open(home).await?;
+    let digest = key().digest("email", "ann@x.org");
+    ensure!(store.holder("email", &digest).await?.is_none());
+    store.append(claiming(first("user-a"), &[take("email", "ann@x.org", 1, Some(5))])).await?;
+    ensure!(store.holder("email", &digest).await?.as_deref() == Some("user-a"));
+    ensure!(store.holder("username", &digest).await?.is_none(), "it is no user name");
+    // One that has lapsed is still theirs until another stream takes it.
+    let b = claiming(first("user-b"), &[take("email", "ann@x.org", 9, None)]);
+    store.append(b.clone()).await?;
+    ensure!(store.holder("email", &digest).await?.as_deref() == Some("user-b"));
+    store.append(claiming(next(&b), &[Claim::Release { kind: "email" }])).await?;
+    ensure!(store.holder("email", &digest).await?.is_none());
     Ok(())
 }

@@ -1,0 +1,48 @@
+//! What links of mails lead to, for programs and for people: people are shown pages.
+
+use api_description::{Answer, Example, Header, Operation, Parameter};
+use problem_details::ProblemType;
+use serde_json::{Value, json};
+
+use super::TAG;
+use crate::decision::description::{NO_TOKEN, pending};
+use crate::user::page::MEDIA_TYPE as PAGE;
+
+/// What the answer to a form may be that came to nothing.
+const NOT_DONE: [u16; 11] = [400, 404, 408, 409, 410, 413, 415, 422, 429, 500, 503];
+
+/// What the token of a mail allows: told to programs by a status, and to a form by a page.
+pub(super) fn by_link(operation: Operation, done: &'static str) -> Operation {
+    let told = |answer: Answer| answer.headers(&[Header::ETag, Header::ConsistencyToken]);
+    let operation = operation
+        .answer(told(Answer::new(204, done)))
+        .answer(told(Answer::new(200, "It is, as a form is told.").content(PAGE, page())))
+        .answer(pending().content(PAGE, page()))
+        .problems(&[ProblemType::InvalidVerificationToken]);
+    NOT_DONE.into_iter().fold(operation, |operation, status| {
+        let answer = Answer::new(status, "It is not, or not yet. A form is told so by a page.");
+        operation.answer(answer.content(PAGE, page()))
+    })
+}
+
+/// The page that a link leads to.
+pub(super) fn page_of_link(operation: Operation) -> Operation {
+    let parameter = Parameter::query("token", "What the mail says.", json!({"type": "string"}));
+    operation
+        .tag(TAG)
+        .parameters([parameter])
+        .answer(Answer::new(200, "The page.").content(PAGE, page()))
+        .answer(Answer::new(400, "The token is none of ours or has lapsed.").content(PAGE, page()))
+        .example(
+            Example::new("none", "A token that is none", 400).query(format!("token={NO_TOKEN}")),
+        )
+}
+
+/// What the mail says.
+pub(super) fn token() -> Value {
+    json!({"type": "string", "description": "What the mail says."})
+}
+
+fn page() -> Value {
+    json!({"type": "string", "description": "For people."})
+}

@@ -1,0 +1,160 @@
+//! How much whoever calls may ask for: every answer tells it, and who has asked for more is answered `429`.
+//!
+//! Callers are the devices and users whom access tokens name, and addresses where there is no token that is
+//! taken. The rules are those of [`rate_limit`]; what a request counts as is said beside its handler, in its
+//! [`Operation`](api_description::Operation).
+
+mod caller;
+mod config;
+mod fields;
+mod occurrence;
+mod ratings;
+mod sharing;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use api_description::Description;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderMap, HeaderValue};
+use metrics::Counter;
+use problem_details::{Problem, ProblemType};
+use rate_limit::{
+    Class, Decision, LimitKey, Limiter, Moment, PerClass, Rated, SharedBuckets, Told,
+};
+use telemetry::Metric;
+use tokio::sync::Notify;
+
+use super::ClientAddress;
+use occurrence::{Alone, QuotaExceeded};
+use ratings::Ratings;
+
+pub use caller::CallerKeys;
+pub use config::RateLimitConfig;
+pub(crate) use fields::{RATE_LIMIT, RATE_LIMIT_POLICY};
+
+/// The quotas of one process. Clones are the same.
+#[derive(Clone)]
+pub struct RateLimits(Arc<Inner>);
+
+struct Inner {
+    limiter: Limiter,
+    keys: CallerKeys,
+    identify: Box<Identify>,
+    ratings: Ratings,
+    classes: PerClass<OfClass>,
+    /// From here on time is counted.
+    began: Instant,
+    /// There is something to charge the shared buckets with.
+    waiting: Notify,
+}
+
+type Identify = dyn Fn(&HeaderMap, &CallerKeys) -> Option<LimitKey> + Send + Sync;
+
+/// What does not change from one request of a class to the next.
+struct OfClass {
+    /// The quotas, as answers tell them.
+    policy: Option<HeaderValue>,
+    admitted: Counter,
+    refused: Counter,
+}
+
+impl RateLimits {
+    /// Quotas for the operations of a description. `identify` tells without I/O who sends a request, where its
+    /// headers show that. Where processes share no buckets, each keeps to its part of every quota.
+    pub fn new(
+        config: &RateLimitConfig,
+        description: &Description,
+        identify: impl Fn(&HeaderMap, &CallerKeys) -> Option<LimitKey> + Send + Sync + 'static,
+        has_shared: bool,
+    ) -> Self {
+        let limiter = Limiter::new(config.limits, has_shared);
+        Alone { is_alone: limiter.is_alone(), is_news: false }.emit();
+        let classes = PerClass::new(|class: Class| {
+            let counter = |outcome| Metric::RateLimitRequests.counter(&[class.name(), outcome]);
+            OfClass {
+                policy: fields::policy(limiter.quotas(class)),
+                admitted: counter("admitted"),
+                refused: counter("refused"),
+            }
+        });
+        Self(Arc::new(Inner {
+            limiter,
+            keys: config.keys.clone(),
+            identify: Box::new(identify),
+            ratings: Ratings::of(description),
+            classes,
+            began: Instant::now(),
+            waiting: Notify::new(),
+        }))
+    }
+
+    /// Charges the buckets that processes share, for as long as it is polled. No request waits for it.
+    pub async fn share(self, buckets: impl SharedBuckets) {
+        sharing::share(&self.0, &buckets).await;
+    }
+}
+
+/// Lets a request through or refuses it, and tells its caller where they stand.
+pub(crate) async fn limit(
+    State(RateLimits(quotas)): State<RateLimits>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Some(rated) = quotas.ratings.rated(&request) else {
+        return next.run(request).await;
+    };
+    let Decision { is_admitted, wakes, told } = quotas.decide(&request, rated);
+    if wakes {
+        quotas.waiting.notify_one();
+    }
+    let of_class = quotas.classes.of(rated.class);
+    let mut response = if is_admitted {
+        of_class.admitted.increment(1);
+        next.run(request).await
+    } else {
+        of_class.refused.increment(1);
+        QuotaExceeded { class: rated.class, quota: told.quota.name }.emit();
+        refusal(&told)
+    };
+    let headers = response.headers_mut();
+    if let Some(policy) = &of_class.policy {
+        headers.insert(RATE_LIMIT_POLICY, policy.clone());
+    }
+    if let Some(standing) = fields::standing(&told) {
+        headers.insert(RATE_LIMIT, standing);
+    }
+    response
+}
+
+impl Inner {
+    fn decide(&self, request: &Request, rated: Rated) -> Decision {
+        let known = (self.identify)(request.headers(), &self.keys);
+        let key = known.unwrap_or_else(|| {
+            let ClientAddress(address) = ClientAddress::of(request.extensions(), request.headers());
+            self.keys.address(address)
+        });
+        self.limiter.decide(key, rated, self.now())
+    }
+
+    fn now(&self) -> Moment {
+        Moment(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+/// Who is refused is told when to come back: never sooner than there is enough for the request.
+fn refusal(told: &Told) -> Response {
+    let (quota, seconds) = (told.quota, fields::seconds(told.after));
+    let (name, units, window) = (quota.name, quota.units, quota.window.as_secs());
+    let detail = format!(
+        "not enough is left of the quota `{name}` ({units} in {window} s); come back in {seconds} s"
+    );
+    Problem::new(ProblemType::QuotaExceeded, detail)
+        .with_retry_after(Duration::from_secs(seconds))
+        .into_response()
+}
