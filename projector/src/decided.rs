@@ -4,6 +4,7 @@ use domain::decision::Decided;
 use domain::device::BodyHash;
 use event_schema::decode::{DecodeError, EventFamily};
 use event_schema::schema::{Family, Schema};
+use read_models::recorded::Recorded;
 use uuid::Uuid;
 
 use crate::runner::{Event, Sequence};
@@ -19,6 +20,14 @@ pub trait InStream: Send + Sync + 'static {
 pub struct StreamEvent<E> {
     stream_id: String,
     decided: Decided<E>,
+}
+
+/// What events are about, each once, in the order in which whoever changes several takes them.
+pub fn aggregates<E>(events: &[Recorded<Decided<E>>]) -> Vec<Uuid> {
+    let mut ids: Vec<Uuid> = events.iter().map(|record| record.event.aggregate_id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
 }
 
 impl<E> StreamEvent<E> {

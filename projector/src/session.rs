@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::decided::{InStream, StreamEvent};
+use crate::decided::{InStream, StreamEvent, aggregates};
 use crate::runner::{Order, Projection, to_datetime};
 
 /// An event of a session, with the name of the stream it belongs to.
@@ -41,9 +41,7 @@ impl Projection for Session {
         batch: &[&Recorded<SessionStreamEvent>],
     ) -> Result<u64, sqlx::Error> {
         let events: Vec<_> = batch.iter().map(|record| decided(record)).collect();
-        let mut ids: Vec<Uuid> = events.iter().map(|record| record.event.aggregate_id).collect();
-        ids.sort_unstable();
-        ids.dedup();
+        let ids = aggregates(&events);
         // Nobody else changes them: the partition's position is locked.
         let before = session::find(&mut *transaction, generation, &ids).await?;
         let before = before.into_iter().map(|stored| (stored.id, stored.row)).collect();

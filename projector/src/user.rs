@@ -24,7 +24,7 @@ use settings::Prefix;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::decided::{InStream, StreamEvent};
+use crate::decided::{InStream, StreamEvent, aggregates};
 use crate::runner::{Order, Projection, Unreadable, to_datetime};
 
 use keys::SubjectKeys;
@@ -67,9 +67,7 @@ impl Projection for User {
         let keys = self.keys.lock(&mut *transaction, batch).await?;
         let opened =
             batch.iter().map(|record| open(record, &keys)).collect::<Result<Vec<_>, _>>()?;
-        let mut ids: Vec<Uuid> = opened.iter().map(|record| record.event.aggregate_id).collect();
-        ids.sort_unstable();
-        ids.dedup();
+        let ids = aggregates(&opened);
         // Nobody else changes them: the partition's position is locked.
         let before = user::find(&mut *transaction, generation, &ids).await?;
         let before = before.into_iter().map(|stored| (stored.id, stored.row)).collect();
