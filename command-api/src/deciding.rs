@@ -112,8 +112,9 @@ pub(crate) fn start(
     let mail_wake = store.mail_wake();
     background.spawn(async move { publications.look_up(&store).await });
     if let Some(mailer) = config.mail.mailer.clone() {
-        let public_url = config.mail.public_url.clone();
-        let mailing = Mailing::new(commands.clone(), mailer, public_url, &config.mail_link_key);
+        let (public_url, link_key) = (config.mail.public_url.clone(), &config.mail_link_key);
+        let registrations = config.registrations.clone();
+        let mailing = Mailing::new(commands.clone(), mailer, public_url, link_key, registrations);
         background.spawn(async move { mailing.run(&mail_wake).await });
     }
     (commands, publishing)
@@ -139,8 +140,8 @@ async fn publish(relay: Arc<Relay<Postgres, DecisionLog>>) {
     }
 }
 
-/// Forgets answers and mails that were settled long ago, what is said of access tokens that have expired, and
-/// failures to log in that count no more. Never returns.
+/// Forgets answers and mails that were settled long ago, what is said of access tokens that have expired, registrations
+/// that wait no more, and failures to log in that count no more. Never returns.
 async fn forget(store: Postgres, failures: PostgresFailures, older_than: Duration) {
     loop {
         let settled = store.forget(older_than).await;

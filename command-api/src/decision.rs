@@ -16,6 +16,7 @@ pub mod log;
 mod made;
 mod outcome;
 mod past;
+mod put_aside;
 mod repeat;
 pub mod request;
 mod settle;

@@ -209,6 +209,7 @@ impl Slices {
             verifier: Arc::clone(&verifier),
             passwords,
             second_factors: config.second_factors.clone(),
+            registrations: config.registrations.clone(),
             throttle,
             mail_link_key: config.mail_link_key.clone(),
             body,

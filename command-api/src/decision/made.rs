@@ -26,6 +26,8 @@ pub enum Beside {
     SecondFactor(SecondFactor),
     /// The person has no second factor any more.
     NoSecondFactor,
+    /// The registration of this id waits no more.
+    NoPendingRegistration(Uuid),
     /// A mail to the person.
     Mail(&'static str),
     /// Mails of a kind that wait for the person are not needed any more.
@@ -40,6 +42,9 @@ impl std::fmt::Debug for Beside {
             Self::PasswordHash(_) => f.write_str("PasswordHash([redacted])"),
             Self::SecondFactor(factor) => write!(f, "{factor:?}"),
             Self::NoSecondFactor => f.write_str("NoSecondFactor"),
+            Self::NoPendingRegistration(id) => {
+                f.debug_tuple("NoPendingRegistration").field(id).finish()
+            }
             Self::Mail(kind) => f.debug_tuple("Mail").field(kind).finish(),
             Self::MailsNotNeeded(kind) => f.debug_tuple("MailsNotNeeded").field(kind).finish(),
             Self::Erasure => f.write_str("Erasure"),
@@ -260,6 +265,7 @@ fn besides(
             beside::Beside::SecondFactor { subject: subject.clone(), factor: factor.clone() }
         }
         Beside::NoSecondFactor => beside::Beside::NoSecondFactor { subject: subject.clone() },
+        Beside::NoPendingRegistration(id) => beside::Beside::NoPendingRegistration { id: *id },
         Beside::Mail(kind) => beside::Beside::Mail { id: Uuid::now_v7(), kind },
         Beside::MailsNotNeeded(kind) => beside::Beside::MailsNotNeeded { kind },
         Beside::Erasure => {

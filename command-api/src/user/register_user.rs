@@ -1,23 +1,32 @@
 //! Registering: `POST /api/v1/auth/register`.
+//!
+//! Where it is not to tell who has an account, nobody is looked for and nobody comes into being: what was asked for
+//! waits, and a mail goes to the address. The answer is the same whoever has name or address, and so is the work.
 
 use std::sync::Arc;
 
 use api_description::Described;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
+use domain::decision::ClaimKind;
+use domain::user::{RegisterUser, UserId};
 use event_store::EventStore;
+use event_store::pending_registration::NewRegistration;
 use http::{StatusCode, Uri};
 use lifecycle::http::RequestContext;
 use problem_details::Problem;
+use serde_json::json;
 use uuid::Uuid;
 
-use super::mailing::VERIFY_EMAIL;
+use super::mailing::{CONFIRM_REGISTRATION, VERIFY_EMAIL};
+use super::pending_registration::WAITS_FOR;
 use super::request::Registration;
-use super::shown::shown;
+use super::shown::registered;
 use super::{Shared, Slice, Users, description};
 use crate::decision::Beside;
 use crate::decision::answer::Answer;
-use crate::decision::request::ANYBODY;
+use crate::decision::request::{ANYBODY, Asked};
+use crate::password::HashedPassword;
 
 /// The canonical path.
 pub(super) const PATH: &str = "/api/v1/auth/register";
@@ -71,11 +80,34 @@ impl<S: EventStore> Slice<S> {
             return Ok(answered);
         }
         let hash = self.deciding.passwords.hash(password).await.map_err(Problem::from)?;
+        if !self.deciding.registrations.reveal_accounts() {
+            return self.wait_for_mail(&asked, &command, &hash).await;
+        }
         let beside = [Beside::PasswordHash(hash.as_phc().to_owned()), Beside::Mail(VERIFY_EMAIL)];
         let id = Uuid::now_v7();
-        let shown = shown(id);
-        let answer =
-            |user: &_, version| Answer { status: StatusCode::CREATED, ..shown(user, version) };
-        self.commands().decide_beside::<Users>(id, &asked, command, &beside, answer).await
+        self.commands().decide_beside::<Users>(id, &asked, command, &beside, registered(id)).await
+    }
+
+    /// Keeps what was asked for until the link of its mail is followed.
+    async fn wait_for_mail(
+        &self,
+        asked: &Asked<'_>,
+        command: &RegisterUser,
+        hash: &HashedPassword,
+    ) -> Result<Response, Problem> {
+        let id = UserId(Uuid::now_v7());
+        let kind = ClaimKind::Email.as_str();
+        let claim_key = &self.commands().deciding().claim_key;
+        let registration = NewRegistration {
+            id: id.0,
+            email: claim_key.digest(kind, &command.email.normalised()),
+            sealed: self.deciding.registrations.seal(id, command, hash),
+            mail: CONFIRM_REGISTRATION,
+            waits_for: WAITS_FOR,
+        };
+        let accepted = json!({"status": "accepted"});
+        let accepted =
+            Answer { version: None, ..Answer::showing(StatusCode::ACCEPTED, 0, &accepted) };
+        self.commands().put_aside::<Users>(asked, registration, accepted).await
     }
 }

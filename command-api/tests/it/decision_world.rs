@@ -22,7 +22,7 @@ use command_api::second_factor::SecondFactors;
 use command_api::session::{self, SessionConfig};
 use command_api::signing_keys::{Key, Keys, SigningKeys};
 use command_api::throttle::Throttle;
-use command_api::user::{self, Mailing};
+use command_api::user::{self, Mailing, Registrations};
 use consistency_token::{Entry, Token, TokenKey};
 use domain::Timestamp;
 use event_store::claim::ClaimKey;
@@ -69,6 +69,8 @@ pub(crate) struct Setup {
     pub(crate) scheme: Scheme,
     /// Who has to have a second factor.
     pub(crate) second_factor_roles: Option<&'static str>,
+    /// Whether whoever registers is told that name or address are somebody else's.
+    pub(crate) reveals_accounts: bool,
 }
 
 impl Default for Setup {
@@ -85,6 +87,7 @@ impl Default for Setup {
             has_signing_key: true,
             scheme: Scheme::default(),
             second_factor_roles: None,
+            reveals_accounts: true,
         }
     }
 }
@@ -99,6 +102,7 @@ pub(crate) struct World {
     pub(crate) failures: TestFailures,
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) refresh_tokens: RefreshTokens,
+    registrations: Registrations,
     pub(crate) commands: Commands<TestStore>,
     pub(crate) token_key: TokenKey,
     pub(crate) mail_link_key: TokenKey,
@@ -119,13 +123,16 @@ impl World {
         let roles = setup.second_factor_roles.map(|roles| ("MILLRACE_SECOND_FACTOR_ROLES", roles));
         // What lets people in is known to command-api alone.
         let session_secret = ("MILLRACE_SESSION_SECRET", "of the sessions of these tests");
-        let pairs = [("MILLRACE_PROFILE", "dev"), session_secret].into_iter().chain(roles);
+        let reveals = if setup.reveals_accounts { "true" } else { "false" };
+        let reveals = ("REGISTRATION_REVEALS_ACCOUNTS", reveals);
+        let pairs = [("MILLRACE_PROFILE", "dev"), session_secret, reveals].into_iter().chain(roles);
         let mut settings = Settings::new(pairs.map(|(name, value)| (name.into(), value.into())));
         let verifier = Arc::new(Verifier::new(&AccessConfig::from_settings(&mut settings)));
         let token_key = TokenKey::from_settings(&mut settings);
         let mail_link_key = TokenKey::derive(TokenSecret::of_sessions(&mut settings).as_bytes());
         let claim_key = ClaimKey::from_settings(&mut settings);
         let refresh_tokens = RefreshTokens::from_settings(&mut settings);
+        let registrations = Registrations::from_settings(&mut settings);
         let mut sessions = SessionConfig::from_settings(&mut settings);
         if let Some(repeat_within) = setup.repeat_within {
             sessions.rules.repeat_within = repeat_within;
@@ -171,6 +178,7 @@ impl World {
                 verifier: Arc::clone(&verifier),
                 passwords,
                 second_factors,
+                registrations: registrations.clone(),
                 throttle,
                 mail_link_key: mail_link_key.clone(),
                 body: BodyLimits { bytes: 100_000, timeout: Duration::from_secs(10) },
@@ -187,6 +195,7 @@ impl World {
             failures,
             verifier,
             refresh_tokens,
+            registrations,
             commands,
             token_key,
             mail_link_key,
@@ -234,7 +243,8 @@ impl World {
     pub(crate) fn starts_to_send_a_mail_every(&self, time: Duration) -> AbortHandle {
         let public_url = PublicUrl::parse(PUBLIC_URL).unwrap();
         let (commands, mailer) = (self.commands.clone(), self.mailer.clone());
-        let mailing = Mailing::new(commands, mailer, public_url, &self.mail_link_key);
+        let (link_key, registrations) = (&self.mail_link_key, self.registrations.clone());
+        let mailing = Mailing::new(commands, mailer, public_url, link_key, registrations);
         let mailing = mailing.at_most_every(time);
         let wake = Arc::clone(&self.wake_mailing);
         self.background.lock().spawn(async move { mailing.run(&wake).await })

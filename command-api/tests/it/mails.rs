@@ -3,6 +3,7 @@
 mod forgotten;
 mod link;
 mod notices;
+mod registering;
 mod sending;
 mod verifying;
 

@@ -64,6 +64,11 @@ pub enum Beside {
         /// What was enrolled before is gone.
         enrolled_before: Timestamp,
     },
+    /// A registration waits no more: somebody has become a user by it.
+    NoPendingRegistration {
+        /// The registration.
+        id: Uuid,
+    },
     /// A mail is to be sent because of the decision's last event.
     Mail {
         /// The mail.
@@ -95,6 +100,7 @@ impl fmt::Debug for Beside {
             Self::SecondFactor { .. } => "SecondFactor",
             Self::NoSecondFactor { .. } => "NoSecondFactor",
             Self::NoSecondFactorBefore { .. } => "NoSecondFactorBefore",
+            Self::NoPendingRegistration { .. } => "NoPendingRegistration",
             Self::Mail { .. } => "Mail",
             Self::MailsNotNeeded { .. } => "MailsNotNeeded",
             Self::Revocation { .. } => "Revocation",

@@ -16,7 +16,13 @@ pub(super) fn by_link(operation: Operation, done: &'static str) -> Operation {
     let told = |answer: Answer| answer.headers(&[Header::ETag, Header::ConsistencyToken]);
     let operation = operation
         .answer(told(Answer::new(204, done)))
-        .answer(told(Answer::new(200, "It is, as a form is told.").content(PAGE, page())))
+        .answer(told(Answer::new(200, "It is, as a form is told.").content(PAGE, page())));
+    unless_done(operation)
+}
+
+/// What is told where it is not done, or not yet.
+pub(super) fn unless_done(operation: Operation) -> Operation {
+    let operation = operation
         .answer(pending().content(PAGE, page()))
         .problems(&[ProblemType::InvalidVerificationToken]);
     NOT_DONE.into_iter().fold(operation, |operation, status| {
@@ -43,6 +49,7 @@ pub(super) fn token() -> Value {
     json!({"type": "string", "description": "What the mail says."})
 }
 
-fn page() -> Value {
+/// A page.
+pub(super) fn page() -> Value {
     json!({"type": "string", "description": "For people."})
 }

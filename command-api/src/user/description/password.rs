@@ -5,7 +5,7 @@ use problem_details::ProblemType;
 use serde_json::{Value, json};
 
 use super::mail_link::{by_link, page_of_link, token};
-use super::{TAG, about_one, email, password};
+use super::{TAG, about_one, accepted, email, password};
 use crate::decision::description::{DECIDES, JSON, NO_TOKEN, decides, decides_unnamed};
 use crate::form::MEDIA_TYPE as FORM;
 use crate::user::{forgot_password, reset_password as reset};
@@ -46,10 +46,7 @@ pub(in crate::user) fn forgot_password() -> Operation {
             "type": "object", "additionalProperties": false, "required": ["email"],
             "properties": {"email": email()},
         }))
-        .answer(Answer::new(202, "If there is such a user, a mail is on its way.").json(json!({
-            "type": "object", "required": ["status"],
-            "properties": {"status": {"type": "string", "enum": ["accepted"]}},
-        })))
+        .answer(Answer::new(202, "If there is such a user, a mail is on its way.").json(accepted()))
         .problems(&[
             ProblemType::MalformedJson,
             ProblemType::RequestTimeout,

@@ -4,6 +4,7 @@ mod appending;
 mod besides;
 mod claims;
 mod passwords;
+mod pending_registrations;
 mod requests;
 mod revocations;
 mod second_factors;

@@ -17,7 +17,7 @@ struct Check {
     without_row: Option<&'static str>,
 }
 
-const CHECKS: [Check; 7] = [
+const CHECKS: [Check; 8] = [
     Check {
         table: "{identity}.subject_keys",
         statement:
@@ -35,6 +35,13 @@ const CHECKS: [Check; 7] = [
     Check {
         table: "{identity}.second_factors",
         statement: "SELECT count(*), count(*) FROM {identity}.second_factors WHERE user_id = $1",
+        what: "of this user",
+        without_row: None,
+    },
+    Check {
+        table: "{identity}.pending_registrations",
+        statement: "SELECT count(*), count(*) FROM {identity}.pending_registrations
+                    WHERE registration_id = $1::uuid",
         what: "of this user",
         without_row: None,
     },

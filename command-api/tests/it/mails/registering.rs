@@ -1,0 +1,326 @@
+//! Registering where it tells nobody who has an account: nobody is a user before the link of the mail is followed.
+
+use std::time::Duration;
+
+use command_api::user::CONFIRM_REGISTRATION;
+use event_store::EventStore as _;
+use event_store::pending_registration::NewRegistration;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{PASSWORD, change_email, page, put_off, settled};
+use crate::decision_world::{PUBLIC_URL, Person, Setup, World, registration};
+use crate::world::{Answer, now};
+
+const REGISTER: &str = "/api/v1/auth/register";
+const CONFIRM: &str = "/api/v1/auth/confirm-registration";
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+async fn world() -> World {
+    World::of(Setup { reveals_accounts: false, ..Setup::default() }).await
+}
+
+fn wanted(name: &str, email: &str) -> Value {
+    let mut body = registration(name);
+    body["email"] = email.into();
+    body
+}
+
+async fn register(world: &World, name: &str, email: &str) -> Answer {
+    world.call("POST", REGISTER).saying(&wanted(name, email)).send().await
+}
+
+async fn registers(world: &World, name: &str, email: &str) {
+    let answer = register(world, name, email).await;
+    assert_eq!((answer.status.as_u16(), &answer.body), (202, &json!({"status": "accepted"})));
+}
+
+/// The tokens of the links that went to an address, in their order.
+fn tokens_to(world: &World, address: &str) -> Vec<String> {
+    let link = format!("{PUBLIC_URL}{CONFIRM}?token=");
+    let mails: Vec<_> = world.mailer.sent().into_iter().filter(|mail| mail.to == address).collect();
+    let lines = mails.iter().flat_map(|mail| mail.text.lines());
+    lines.filter_map(|line| line.strip_prefix(&*link)).map(str::to_owned).collect()
+}
+
+fn last_token(world: &World, address: &str) -> String {
+    tokens_to(world, address).pop().unwrap()
+}
+
+/// A token as the process signs it.
+fn signed(world: &World, id: Uuid, until: i64) -> String {
+    let until = until * 1_000_000;
+    let content = [id.as_bytes().as_slice(), &until.to_be_bytes()].concat();
+    world.mail_link_key.for_texts("confirm-registration").sign(b"", &content)
+}
+
+async fn confirm(world: &World, token: &str) -> Answer {
+    world.call("POST", CONFIRM).saying(&json!({"token": token})).send().await
+}
+
+/// Presses the button of the page that the link leads to.
+async fn press(world: &World, token: &str) -> Answer {
+    let call = world.call("POST", CONFIRM);
+    call.saying_as("application/x-www-form-urlencoded", format!("token={token}")).send().await
+}
+
+/// Somebody who has become a user by a mail. No other ones are sent afterwards.
+async fn registered(world: &World, name: &str) -> Person {
+    let (email, mails) = (format!("{name}@example.org"), world.store.settled().len());
+    registers(world, name, &email).await;
+    let mailing = world.starts_to_send_mails();
+    settled(world, mails + 1).await;
+    mailing.abort();
+    let answer = confirm(world, &last_token(world, &email)).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    Person::new(answer.body["id"].as_str().unwrap())
+}
+
+async fn log_in(world: &World, name: &str) -> u16 {
+    let body = json!({"username": name, "password": PASSWORD});
+    world.call("POST", "/api/v1/auth/login").saying(&body).send().await.status.as_u16()
+}
+
+fn told(answer: &Answer) -> (u16, &str) {
+    (answer.status.as_u16(), answer.problem())
+}
+
+#[tokio::test]
+async fn whoever_registers_is_told_nothing_of_who_there_is() {
+    let world = world().await;
+    registered(&world, "ann").await;
+    let all_of = async |name: &str, email: &str| {
+        let mails = world.store.memory().mails();
+        world.store.called();
+        let answer = register(&world, name, email).await;
+        let (called, written) = (world.store.called(), world.store.memory().mails() - mails);
+        (answer.status.as_u16(), answer.body, answer.headers, called, written)
+    };
+    let expected = all_of("nobody", "nobody@example.org").await;
+    assert_eq!((expected.0, &expected.1), (202, &json!({"status": "accepted"})));
+    assert_eq!((&expected.3[..], expected.4), (&["keep_registration"][..], 1));
+    // Of a name that is taken, of an address, of both, and once more of neither.
+    for (name, email) in [
+        ("ann", "free@example.org"),
+        ("free", "ann@example.org"),
+        ("Ann", "ANN@Example.org"),
+        ("nobody", "nobody@example.org"),
+    ] {
+        assert_eq!(all_of(name, email).await, expected, "{name} {email}");
+    }
+    assert_eq!(world.log.records().len(), 2, "nothing was decided but about Ann");
+    let faulty = register(&world, "a", "nobody").await;
+    assert_eq!(faulty.errors(), [("/username", "min-characters"), ("/email", "email")]);
+    world.store.is_away(true);
+    for email in ["ann@example.org", "nobody@example.org"] {
+        let answer = register(&world, "bob", email).await;
+        assert_eq!(told(&answer), (503, "database-unavailable"), "{email}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_follows_the_mail_is_a_user_once() {
+    let world = world().await;
+    world.starts_to_send_mails();
+    registers(&world, "ann", "Ann@example.org").await;
+    settled(&world, 1).await;
+    let token = last_token(&world, "Ann@example.org");
+    let looked = world.call("GET", &format!("{CONFIRM}?token={token}")).send().await;
+    let (status, text) = page(&looked);
+    assert_eq!(status, 200);
+    for part in [
+        "<form method=\"post\" action=\"confirm-registration\">",
+        &format!("<input type=\"hidden\" name=\"token\" value=\"{token}\">"),
+        "<button type=\"submit\">Make my account</button>",
+    ] {
+        assert_eq!(text.matches(part).count(), 1, "{part} is not in {text}");
+    }
+    assert!(world.log.records().is_empty() && world.store.memory().claims().is_empty());
+    assert_eq!(log_in(&world, "ann").await, 401);
+
+    let call = world.call("POST", CONFIRM).named("k1").saying(&json!({"token": token}));
+    let answer = call.send().await;
+    let ann = Person::new(answer.body["id"].as_str().unwrap());
+    let expected = json!({
+        "id": ann.id, "username": "ann", "email": "Ann@example.org", "email_verified": true,
+        "full_name": null, "bio": null, "image": null, "active": true, "roles": ["user"],
+        "version": 2,
+    });
+    assert_eq!((answer.status.as_u16(), &answer.body), (201, &expected));
+    assert_eq!(answer.header("location"), ann.path(""));
+    assert_eq!(answer.header("etag"), "\"2\"");
+    assert_eq!(world.offset(answer.header("consistency-token")), 1);
+    let records = world.log.of(&ann.stream_id());
+    let types: Vec<_> = records.iter().map(|record| record.header("ce_type")).collect();
+    assert_eq!(types, ["identity.user.registered.v1", "identity.user.email-verified.v1"]);
+    assert_eq!(log_in(&world, "ann").await, 200);
+
+    // Once more, of the same name and of another one, and by the page.
+    let call = world.call("POST", CONFIRM).named("k1").saying(&json!({"token": token}));
+    assert_eq!(call.send().await.status, 201);
+    let again = confirm(&world, &token).await;
+    assert_eq!((again.status.as_u16(), &again.body), (200, &expected));
+    let pressed = press(&world, &token).await;
+    assert!(matches!(page(&pressed), (200, text) if text.contains("You have an account")));
+    assert_eq!(world.log.versions(&ann.stream_id()), [1, 2]);
+    assert_eq!(world.mailer.sent().len(), 1, "the address needs no other mail");
+
+    // As long as the address is theirs to which it went.
+    assert_eq!(change_email(&world, &ann, "ann@example.com").await.status, 200);
+    assert_eq!(told(&confirm(&world, &token).await), (409, "state-conflict"));
+    world.call("DELETE", &ann.path("")).by(&ann.claims()).send().await;
+    assert_eq!(told(&confirm(&world, &token).await), (410, "erased"));
+}
+
+#[tokio::test]
+async fn whoever_presses_the_button_is_shown_that_they_have_an_account() {
+    let world = world().await;
+    world.starts_to_send_mails();
+    registers(&world, "ann", "ann@example.org").await;
+    settled(&world, 1).await;
+    let pressed = press(&world, &last_token(&world, "ann@example.org")).await;
+    assert!(matches!(page(&pressed), (201, text) if text.contains("You have an account")));
+    assert_eq!(log_in(&world, "ann").await, 200);
+}
+
+#[tokio::test]
+async fn a_registration_that_is_sent_again_under_its_name_is_answered_the_same_and_waits_once() {
+    let world = world().await;
+    let send = |path: &str, name: &str| {
+        let call = world.call("POST", path).named("k1");
+        call.saying(&wanted(name, "ann@example.org")).send()
+    };
+    let (first, again) = (send(REGISTER, "ann").await, send(REGISTER, "ann").await);
+    assert_eq!((first.status.as_u16(), &first.body), (202, &json!({"status": "accepted"})));
+    assert_eq!((again.status, &again.body), (first.status, &first.body));
+    assert_eq!(again.headers, first.headers);
+    assert_eq!(send("/users", "ann").await.body, first.body);
+    assert_eq!(told(&send(REGISTER, "bob").await), (422, "idempotency-key-reused"));
+    assert_eq!(world.store.memory().mails(), 1);
+    world.store.next_requests_meet(2, 1);
+    let at_once = || {
+        let call = world.call("POST", REGISTER).named("k2");
+        call.saying(&wanted("eve", "eve@example.org")).send()
+    };
+    let (one, other) = tokio::join!(at_once(), at_once());
+    assert_eq!((one.status.as_u16(), other.status.as_u16()), (202, 202));
+    assert_eq!((one.body, world.store.memory().mails()), (other.body, 2));
+}
+
+#[tokio::test]
+async fn of_a_name_that_is_taken_meanwhile_whoever_follows_the_mail_is_told() {
+    let world = world().await;
+    world.starts_to_send_mails();
+    registers(&world, "ann", "one@example.org").await;
+    registers(&world, "ann", "two@example.org").await;
+    settled(&world, 2).await;
+    assert_eq!(confirm(&world, &last_token(&world, "one@example.org")).await.status, 201);
+    let token = last_token(&world, "two@example.org");
+    let refused = confirm(&world, &token).await;
+    assert_eq!(told(&refused), (409, "already-taken"));
+    assert_eq!(refused.errors(), [("/username", "unique")]);
+    let pressed = press(&world, &token).await;
+    assert!(matches!(page(&pressed), (409, text) if text.contains("/username is somebody else")));
+    // By another name they may, and of one address the last mail counts.
+    registers(&world, "anna", "Two@example.org").await;
+    settled(&world, 3).await;
+    assert_eq!(told(&confirm(&world, &token).await), (400, "invalid-verification-token"));
+    assert_eq!(confirm(&world, &last_token(&world, "Two@example.org")).await.status, 201);
+}
+
+#[tokio::test]
+async fn of_an_address_that_is_taken_meanwhile_whoever_follows_the_mail_is_told() {
+    let world = world().await;
+    let bob = registered(&world, "bob").await;
+    registers(&world, "ann", "ann@example.org").await;
+    world.starts_to_send_mails();
+    settled(&world, 2).await;
+    assert_eq!(change_email(&world, &bob, "ann@example.org").await.status, 200);
+    let refused = confirm(&world, &last_token(&world, "ann@example.org")).await;
+    assert_eq!(told(&refused), (409, "already-taken"));
+    assert_eq!(refused.errors(), [("/email", "unique")]);
+}
+
+#[tokio::test]
+async fn whoever_has_an_account_already_is_told_so_and_nobody_else_is() {
+    let world = world().await;
+    registered(&world, "ann").await;
+    registers(&world, "eve", "ANN@example.org").await;
+    world.starts_to_send_mails();
+    settled(&world, 2).await;
+    let mail = world.mailer.sent().pop().unwrap();
+    let (to, subject) = (mail.to.as_str(), mail.subject.as_str());
+    assert_eq!((to, subject), ("ann@example.org", "You have an account already"));
+    assert!(!mail.text.contains("token=") && !mail.text.contains("eve"), "{}", mail.text);
+    assert_eq!(world.log.records().len(), 2, "nothing was decided but about Ann");
+}
+
+#[tokio::test]
+async fn nobody_is_buried_in_mails_by_those_who_register_with_their_address() {
+    let world = world().await;
+    let mailing = world.starts_to_send_a_mail_every(HOUR);
+    registers(&world, "ann", "ann@example.org").await;
+    settled(&world, 1).await;
+    registers(&world, "eve", "Ann@example.org").await;
+    put_off(&world, 1).await;
+    registers(&world, "bob", "bob@example.org").await;
+    settled(&world, 2).await;
+    mailing.abort();
+    world.starts_to_send_mails();
+    for n in 1..=4 {
+        registers(&world, "ann", "ann@example.org").await;
+        settled(&world, 2 + n).await;
+    }
+    registers(&world, "ann", "ann@example.org").await;
+    settled(&world, 7).await;
+    assert_eq!(world.store.settled().pop(), Some(Ok("too-many")));
+    assert_eq!(world.mailer.sent().len(), 6, "five to Ann and one to Bob");
+}
+
+#[tokio::test]
+async fn what_waits_for_an_address_goes_with_whoever_is_erased() {
+    let world = world().await;
+    let ann = registered(&world, "ann").await;
+    registers(&world, "eve", "ann@example.org").await;
+    assert_eq!(world.store.memory().mails(), 2);
+    world.call("DELETE", &ann.path("")).by(&ann.claims()).send().await;
+    assert_eq!(world.store.memory().mails(), 0, "they hold the hash of the address");
+    world.starts_to_send_mails();
+    registers(&world, "bob", "bob@example.org").await;
+    settled(&world, 2).await;
+    let to: Vec<_> = world.mailer.tried().into_iter().map(|mail| mail.to).collect();
+    assert_eq!(to, ["ann@example.org", "bob@example.org"], "the first one before");
+}
+
+#[tokio::test]
+async fn a_token_that_is_forged_or_of_what_waits_no_more_makes_nobody_a_user() {
+    let world = world().await;
+    let keep = async |waits_for: Duration| {
+        let (id, sealed) = (Uuid::now_v7(), b"another secret has sealed it".to_vec());
+        let email = id.as_bytes().repeat(2).try_into().unwrap();
+        let mail = CONFIRM_REGISTRATION;
+        let registration = NewRegistration { id, email, sealed, mail, waits_for };
+        world.store.keep_registration(registration, None).await.unwrap();
+        id
+    };
+    let (lapsed, unreadable) = (keep(Duration::ZERO).await, keep(HOUR).await);
+    for token in [
+        signed(&world, lapsed, now() + 60),
+        signed(&world, unreadable, now() + 60),
+        signed(&world, unreadable, now() - 1),
+        signed(&world, Uuid::now_v7(), now() + 60),
+        "bm9uZQ".to_owned(),
+        String::new(),
+    ] {
+        let answer = confirm(&world, &token).await;
+        assert_eq!(told(&answer), (400, "invalid-verification-token"), "{token}");
+        assert_eq!(page(&press(&world, &token).await).0, 400, "{token}");
+    }
+    let looked = world.call("GET", CONFIRM).send().await;
+    assert!(matches!(page(&looked), (400, text) if !text.contains("<form")));
+    world.starts_to_send_mails();
+    settled(&world, 2).await;
+    assert_eq!(world.store.settled(), [Ok("not-needed"), Ok("unknown")]);
+    assert!(world.log.records().is_empty());
+}

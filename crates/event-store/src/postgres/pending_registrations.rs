@@ -1,0 +1,73 @@
+//! Registrations that wait.
+
+use domain::decision::ClaimKind;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::append::{commit, keep_request};
+use super::failed;
+use crate::append::AppendError;
+use crate::pending_registration::{NewRegistration, PendingRegistration, mails_of};
+use crate::request::NewRequest;
+
+/// One row and one mail, whoever has the address.
+pub(super) async fn keep(
+    pool: &PgPool,
+    registration: &NewRegistration,
+    request: Option<&NewRequest>,
+) -> Result<(), AppendError> {
+    let NewRegistration { id, email, sealed, mail, waits_for } = registration;
+    let mut transaction = pool.begin().await.map_err(failed)?;
+    // First, so that a second request of the name waits here for what becomes of this one.
+    if let Some(request) = request {
+        keep_request(&mut transaction, request, None).await?;
+    }
+    sqlx::query(
+        "WITH kept AS (
+             INSERT INTO pending_registrations
+                 (registration_id, email_digest, sealed_content, expires_at)
+             VALUES ($1, $2, $3, now() + $4 * interval '1 second')
+             ON CONFLICT (email_digest) DO UPDATE
+             SET registration_id = excluded.registration_id,
+                 sealed_content = excluded.sealed_content, asked_at = excluded.asked_at,
+                 expires_at = excluded.expires_at
+         )
+         INSERT INTO mails (id, kind, stream_id, stream_version) VALUES ($1, $5, $6, 0)",
+    )
+    .bind(*id)
+    .bind(&email[..])
+    .bind(sealed)
+    .bind(waits_for.as_secs_f64())
+    .bind(*mail)
+    .bind(mails_of(email))
+    .execute(&mut *transaction)
+    .await
+    .map_err(failed)?;
+    commit(transaction).await?;
+    Ok(())
+}
+
+pub(super) async fn find(
+    pool: &PgPool,
+    id: Uuid,
+) -> Result<Option<PendingRegistration>, sqlx::Error> {
+    let row: Option<(Vec<u8>, Option<String>)> = sqlx::query_as(
+        "SELECT p.sealed_content, c.stream_id FROM pending_registrations p
+         LEFT JOIN claims c ON c.kind = $2 AND c.digest = p.email_digest
+              AND (c.lapses_at IS NULL OR c.lapses_at > now())
+         WHERE p.registration_id = $1 AND p.expires_at > now()",
+    )
+    .bind(id)
+    .bind(ClaimKind::Email.as_str())
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|(sealed, holder)| PendingRegistration { sealed, holder }))
+}
+
+pub(super) async fn remove(connection: &mut PgConnection, id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM pending_registrations WHERE registration_id = $1")
+        .bind(id)
+        .execute(connection)
+        .await
+        .map(drop)
+}
