@@ -14,7 +14,6 @@ use problem_details::Problem;
 
 use super::{Sessions, Shared, Slice, description, request};
 use crate::decision::answer::Answer;
-use crate::decision::incoming;
 use crate::fields::{Broken, Faults};
 
 /// Where it is said.
@@ -31,11 +30,10 @@ async fn log_out<S: EventStore>(
     context: RequestContext,
     request: Request,
 ) -> Result<Response, Problem> {
-    let headers = request.headers().clone();
     let incoming = slice.incoming(context, request).await?;
     let session = match request::refresh_token_if_any(&incoming.body)? {
         Some(token) => slice.session_of(&token)?.0,
-        None => session_in(incoming::caller(&slice.deciding.verifier, &headers)?.as_ref())?,
+        None => session_in(incoming.caller(&slice.deciding.verifier)?.as_ref())?,
     };
     let commands = slice.commands();
     let Some((state, _)) = commands.standing::<Sessions>(session.0).await? else {

@@ -30,7 +30,7 @@ async fn revoke_session<S: EventStore>(
     request: Request,
 ) -> Result<Response, Problem> {
     // First: whoever is nobody learns nothing of what there is.
-    let caller = incoming::caller(&slice.deciding.verifier, request.headers())?;
+    let caller = incoming::caller(&slice.deciding.verifier, &request)?;
     let allowed = caller.must_be_any(&[Role::User, Role::Admin]);
     allowed.and_then(|()| caller.must_be_unbound()).map_err(|error| error.refuse(&caller))?;
     let session = SessionId::parse(&id).map_err(|_| no_such_session())?;

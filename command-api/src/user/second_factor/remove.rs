@@ -34,7 +34,7 @@ async fn remove<S: EventStore>(
     context: RequestContext,
     request: Request,
 ) -> Result<Response, Problem> {
-    let caller = slice.caller(request.headers(), &id, Leave::OwnOrAdmin)?;
+    let caller = slice.caller(&request, &id, Leave::OwnOrAdmin)?;
     let user = user_of(&id)?;
     let incoming = slice.incoming(context, request).await?;
     // Also of an admin: whoever has found their access token is not to be rid of it by that.
