@@ -6,7 +6,7 @@ use access::Caller;
 use api_description::Described;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
-use domain::session::{LogOut, SessionId};
+use domain::session::{EndSession, SessionId};
 use event_store::EventStore;
 use http::StatusCode;
 use lifecycle::http::RequestContext;
@@ -43,7 +43,8 @@ async fn log_out<S: EventStore>(
     // Which session is meant is said by a token: under one name, another session's end would answer for this one's.
     // And a session ends once, however often it is asked for.
     let asked = slice.asked(&incoming, &state.user_id.to_string())?.without_name();
-    commands.decide::<Sessions>(session.0, &asked, LogOut, |_: &_, _| Answer::empty()).await
+    let answer = |_: &_, _| Answer::empty();
+    commands.decide::<Sessions>(session.0, &asked, EndSession::LogOut, answer).await
 }
 
 /// The session that an access token was given to.
