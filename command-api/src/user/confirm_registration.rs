@@ -17,7 +17,7 @@ use http::Uri;
 use lifecycle::http::RequestContext;
 use problem_details::Problem;
 
-use super::mail_link::{answered, link_token, not_ours, said_by_link};
+use super::mail_link::{answered, followed, not_ours, said_by_link};
 use super::pending_registration::PendingRegistration;
 use super::shown::{registered, shown};
 use super::{Shared, Slice, Users, description, request};
@@ -25,6 +25,7 @@ use crate::decision::incoming::Incoming;
 use crate::decision::request::{ANYBODY, Asked};
 use crate::decision::{Beside, closed, now};
 use crate::form::is_sent;
+use page::PAGE;
 
 /// Where it is said.
 pub(super) const PATH: &str = "/api/v1/auth/confirm-registration";
@@ -38,11 +39,7 @@ pub(super) fn on<S: EventStore>(to: Described<Arc<Slice<S>>>) -> Described<Arc<S
 }
 
 async fn registration_page<S: EventStore>(State(slice): Shared<S>, uri: Uri) -> Response {
-    let token = link_token(&uri);
-    match slice.registration_tokens.read(token, now()) {
-        Some(_) => page::asking(token),
-        None => page::OUTCOME.refusing(not_ours()),
-    }
+    followed(&uri, &PAGE, |token| slice.registration_tokens.read(token, now()).is_some())
 }
 
 async fn confirm_registration<S: EventStore>(
@@ -52,7 +49,7 @@ async fn confirm_registration<S: EventStore>(
 ) -> Response {
     let is_form = is_sent(request.headers());
     let confirmed = slice.confirm_registration(context, request, is_form).await;
-    answered(is_form, &page::OUTCOME, confirmed)
+    answered(is_form, &PAGE, confirmed)
 }
 
 impl<S: EventStore> Slice<S> {

@@ -5,11 +5,17 @@ use axum::response::{IntoResponse as _, Response};
 use http::Uri;
 use problem_details::{Problem, ProblemType};
 
-use super::page::Outcome;
+use super::page::Page;
 use crate::decision::incoming::Incoming;
 
+/// Asks whoever follows a link to press the button of its page, where the token holds.
+pub(super) fn followed(uri: &Uri, page: &Page, holds: impl FnOnce(&str) -> bool) -> Response {
+    let token = link_token(uri);
+    if holds(token) { page.asking(token) } else { page.refusing(not_ours()) }
+}
+
 /// The token that a link carries: it has no character that would be encoded.
-pub(super) fn link_token(uri: &Uri) -> &str {
+fn link_token(uri: &Uri) -> &str {
     let query = uri.query().unwrap_or_default();
     query.split('&').find_map(|pair| pair.strip_prefix("token=")).unwrap_or_default()
 }
@@ -38,11 +44,7 @@ pub(super) fn said_by_link<T>(
 }
 
 /// Whoever sends a form is answered with a page.
-pub(super) fn answered(
-    is_form: bool,
-    page: &Outcome,
-    answer: Result<Response, Problem>,
-) -> Response {
+pub(super) fn answered(is_form: bool, page: &Page, answer: Result<Response, Problem>) -> Response {
     if is_form { page.answering(answer) } else { answer.unwrap_or_else(Problem::into_response) }
 }
 

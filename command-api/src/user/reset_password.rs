@@ -16,7 +16,7 @@ use http::Uri;
 use lifecycle::http::RequestContext;
 use problem_details::Problem;
 
-use super::mail_link::{answered, link_token, not_ours, said_by_link};
+use super::mail_link::{answered, followed, not_ours, said_by_link};
 use super::mailing::Notice;
 use super::request::NewPassword;
 use super::reset_token::PasswordReset;
@@ -26,6 +26,7 @@ use crate::decision::incoming::Incoming;
 use crate::decision::request::ANYBODY;
 use crate::decision::{Refusal as _, now};
 use crate::form::is_sent;
+use page::PAGE;
 
 /// Where it is said.
 pub(super) const PATH: &str = "/api/v1/auth/reset-password";
@@ -36,11 +37,7 @@ pub(super) fn on<S: EventStore>(to: Described<Arc<Slice<S>>>) -> Described<Arc<S
 }
 
 async fn password_page<S: EventStore>(State(slice): Shared<S>, uri: Uri) -> Response {
-    let token = link_token(&uri);
-    match slice.password_resets.read(token, now()) {
-        Some(_) => page::asking(token),
-        None => page::OUTCOME.refusing(not_ours()),
-    }
+    followed(&uri, &PAGE, |token| slice.password_resets.read(token, now()).is_some())
 }
 
 async fn reset_password<S: EventStore>(
@@ -50,7 +47,7 @@ async fn reset_password<S: EventStore>(
 ) -> Response {
     let is_form = is_sent(request.headers());
     let reset = slice.reset_password(context, request, is_form).await;
-    answered(is_form, &page::OUTCOME, reset)
+    answered(is_form, &PAGE, reset)
 }
 
 impl<S: EventStore> Slice<S> {
