@@ -201,6 +201,7 @@ impl Slices {
             second_factors: config.second_factors.clone(),
             throttle: throttle.clone(),
             sessions: config.sessions,
+            clock: Arc::new(decision::now),
             body,
             origins: config.http.cors_origins.clone(),
         };

@@ -61,8 +61,6 @@ pub(crate) struct Setup {
     pub(crate) has_relay: bool,
     /// What the log holds before anything happens.
     pub(crate) log: TestLog,
-    /// For how long a refresh may be repeated; `None` where that is as ever.
-    pub(crate) repeat_within: Option<Duration>,
     /// Whether there is a key that signs access tokens.
     pub(crate) has_signing_key: bool,
     /// What passwords are hashed with.
@@ -83,7 +81,6 @@ impl Default for Setup {
             wait,
             has_relay: true,
             log: TestLog::default(),
-            repeat_within: None,
             has_signing_key: true,
             scheme: Scheme::default(),
             second_factor_roles: None,
@@ -100,6 +97,8 @@ pub(crate) struct World {
     pub(crate) log: Arc<TestLog>,
     pub(crate) mailer: TestMailer,
     pub(crate) failures: TestFailures,
+    /// By the clock of sessions, which goes as tests turn it.
+    passed: Arc<Mutex<Duration>>,
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) refresh_tokens: RefreshTokens,
     registrations: Registrations,
@@ -133,10 +132,8 @@ impl World {
         let claim_key = ClaimKey::from_settings(&mut settings);
         let refresh_tokens = RefreshTokens::from_settings(&mut settings);
         let registrations = Registrations::from_settings(&mut settings);
-        let mut sessions = SessionConfig::from_settings(&mut settings);
-        if let Some(repeat_within) = setup.repeat_within {
-            sessions.rules.repeat_within = repeat_within;
-        }
+        let sessions = SessionConfig::from_settings(&mut settings);
+        let passed = Arc::new(Mutex::new(Duration::ZERO));
         let minter = minter(&mut settings, &verifier, setup.has_signing_key);
         let failures = TestFailures::default();
         let (store, log) = (TestStore::default(), Arc::new(setup.log));
@@ -170,6 +167,7 @@ impl World {
                 second_factors: second_factors.clone(),
                 throttle: throttle.clone(),
                 sessions,
+                clock: clock(&passed),
                 body: BodyLimits { bytes: 100_000, timeout: Duration::from_secs(10) },
                 origins: Vec::new(),
             });
@@ -193,6 +191,7 @@ impl World {
             log,
             mailer: TestMailer::default(),
             failures,
+            passed,
             verifier,
             refresh_tokens,
             registrations,
@@ -259,6 +258,11 @@ impl World {
         .await;
     }
 
+    /// So much time passes for sessions.
+    pub(crate) fn pass(&self, time: Duration) {
+        *self.passed.lock() += time;
+    }
+
     /// A request to be sent.
     pub(crate) fn call(&self, method: &str, path: &str) -> Call {
         Call::new(self.router.clone(), method, path)
@@ -287,6 +291,11 @@ impl World {
         assert_eq!((topic, epoch, partition), (TOPIC, 1, PARTITION.cast_unsigned()));
         offset
     }
+}
+
+fn clock(passed: &Arc<Mutex<Duration>>) -> Arc<dyn Fn() -> Timestamp + Send + Sync> {
+    let passed = Arc::clone(passed);
+    Arc::new(move || Timestamp(0).after(*passed.lock()))
 }
 
 /// Signs with a key that the verifier knows, or with none. The verifier knows that nothing was revoked.
