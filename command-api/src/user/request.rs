@@ -8,7 +8,7 @@ use problem_details::Problem;
 
 use super::fields::{bio, email, entered, full_name, image, password, username};
 use super::form;
-use crate::fields::{members, read, read_or_null};
+use crate::fields::{members, only, read, read_or_null};
 use crate::password::{Owner, Password, PasswordRules};
 
 pub(super) use crate::fields::nothing;
@@ -74,9 +74,7 @@ pub(super) fn profile(body: &[u8], is_whole: bool) -> Result<UpdateProfile, Prob
 /// # Errors
 /// A problem that names every fault.
 pub(super) fn only_email(body: &[u8]) -> Result<Email, Problem> {
-    let (members, mut faults) = members(body, &["email"], &["email"])?;
-    let email = read(&members, "email", &mut faults, email);
-    email.filter(|_| faults.is_empty()).ok_or_else(|| faults.refuse())
+    only(body, "email", email)
 }
 
 /// Another address, and where it is somebody's own, the password as they have entered it.
@@ -163,9 +161,7 @@ impl NewPassword {
 /// # Errors
 /// A problem that names every fault.
 pub(super) fn token(body: &[u8]) -> Result<String, Problem> {
-    let (members, mut faults) = members(body, &["token"], &["token"])?;
-    let token = read(&members, "token", &mut faults, Ok);
-    token.filter(|_| faults.is_empty()).ok_or_else(|| faults.refuse())
+    only(body, "token", Ok)
 }
 
 /// Reads `token=...`.
