@@ -9,7 +9,7 @@ mod test_store;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use access::{AccessConfig, KeySet, Verifier};
+use access::{AccessConfig, Caller, KeySet, Verifier};
 use axum::Router;
 use command_api::access_token::{AccessTokenConfig, Minter};
 use command_api::decision::{Commands, Deciding, status};
@@ -25,18 +25,24 @@ use command_api::throttle::Throttle;
 use command_api::user::{self, Mailing, Registrations};
 use consistency_token::{Entry, Token, TokenKey};
 use domain::Timestamp;
+use event_schema::decode::{Decoder, EventFamily};
 use event_store::claim::ClaimKey;
 use event_store::publications::Publications;
 use event_store::relay::{Occurrence, Relay, RelayConfig};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
 use kafka_io::topic::Topic;
 use parking_lot::Mutex;
 use problem_details::BodyLimits;
+use serde_json::json;
 use settings::{Prefix, Settings, TokenSecret};
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
-pub(crate) use call::{Call, Person, admin, of_device, of_user, registration};
+use crate::world::now;
+
+pub(crate) use call::{Call, PASSWORD, Person, admin, of_device, of_user, registration};
 pub(crate) use test_failures::TestFailures;
 pub(crate) use test_log::{Logged, PARTITION, TestLog};
 pub(crate) use test_mailer::TestMailer;
@@ -99,7 +105,7 @@ pub(crate) struct World {
     pub(crate) failures: TestFailures,
     /// By the clock of sessions, which goes as tests turn it.
     passed: Arc<Mutex<Duration>>,
-    pub(crate) verifier: Arc<Verifier>,
+    verifier: Arc<Verifier>,
     pub(crate) refresh_tokens: RefreshTokens,
     registrations: Registrations,
     pub(crate) commands: Commands<TestStore>,
@@ -281,6 +287,19 @@ impl World {
         Person::new(answer.body["id"].as_str().unwrap())
     }
 
+    /// Somebody says their name and this password.
+    pub(crate) fn log_in(&self, name: &str, password: &str) -> Call {
+        let body = json!({"username": name, "password": password});
+        self.call("POST", "/api/v1/auth/login").saying(&body)
+    }
+
+    /// Whom an access token that was given makes of its bearer.
+    pub(crate) fn caller(&self, access_token: &str) -> Arc<Caller> {
+        let bearer = format!("Bearer {access_token}").parse().unwrap();
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, bearer)]);
+        self.verifier.verify(&headers, now()).unwrap()
+    }
+
     /// The offset that a token names.
     pub(crate) fn offset(&self, token: &str) -> u64 {
         let token = Token::decode(token, &self.token_key).unwrap();
@@ -314,6 +333,13 @@ pub(crate) fn known() -> Known {
         epoch: 1,
         schema_ids: family.schemas().zip(7 + 100 * family as u32..).collect(),
     }))
+}
+
+/// What a record of the log says.
+pub(crate) fn decoded<F: EventFamily>(record: &Logged) -> F {
+    let known = known();
+    let ids = known.get().unwrap().of_family(F::FAMILY).known_ids().collect::<Vec<_>>();
+    Decoder::<F>::new(ids).decode(&record.value).unwrap()
 }
 
 /// Waits until something is so.

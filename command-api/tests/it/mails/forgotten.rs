@@ -11,15 +11,17 @@ use event_store::claim::ClaimOf;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{change_email, is_verified, page, post, put_off, sent, settled, shown, signed};
-use crate::decision_world::{PUBLIC_URL, Person, Setup, World, admin};
+use super::{
+    PASSWORD, change_email, is_verified, page, post, put_off, sent, settled, shown, signed,
+};
+use crate::decision_world::{Person, Setup, World, admin};
 use crate::world::{Answer, now};
 
 const FORGOT: &str = "/api/v1/auth/forgot-password";
 const RESET: &str = "/api/v1/auth/reset-password";
 
 /// The password of those who register in tests, and the one that they choose then.
-const BEFORE: &str = "correct horse";
+const BEFORE: &str = PASSWORD;
 const AFTER: &str = "battery staple";
 
 /// In tests mails are sent after this one, by which the address is to be verified.
@@ -31,11 +33,7 @@ async fn forget(world: &World, email: &str) -> Answer {
 
 /// The token of the link in the last mail.
 fn last_token(world: &World) -> String {
-    let mail = world.mailer.sent().pop().unwrap();
-    let link = format!("{PUBLIC_URL}{RESET}?token=");
-    let tokens: Vec<_> = mail.text.lines().filter_map(|line| line.strip_prefix(&*link)).collect();
-    let [token] = tokens[..] else { panic!("{}", mail.text) };
-    token.to_owned()
+    super::last_token(world, RESET)
 }
 
 /// A token as the process signs it.
@@ -66,8 +64,7 @@ async fn send_form(world: &World, form: String) -> Answer {
 }
 
 async fn log_in(world: &World, name: &str, password: &str) -> u16 {
-    let body = json!({"username": name, "password": password});
-    world.call("POST", "/api/v1/auth/login").saying(&body).send().await.status.as_u16()
+    world.log_in(name, password).send().await.status.as_u16()
 }
 
 fn told(answer: &Answer) -> (u16, &str) {

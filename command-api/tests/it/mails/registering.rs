@@ -78,8 +78,7 @@ async fn registered(world: &World, name: &str) -> Person {
 }
 
 async fn log_in(world: &World, name: &str) -> u16 {
-    let body = json!({"username": name, "password": PASSWORD});
-    world.call("POST", "/api/v1/auth/login").saying(&body).send().await.status.as_u16()
+    world.log_in(name, PASSWORD).send().await.status.as_u16()
 }
 
 fn told(answer: &Answer) -> (u16, &str) {

@@ -10,7 +10,6 @@ use uuid::Uuid;
 
 use super::{REFRESH, Session, goes_on, logged_in, refresh, told};
 use crate::decision_world::{World, admin};
-use crate::world::now;
 
 /// After which nobody who repeats a refresh is taken for a client that has lost its answer.
 const TOO_LATE: Duration = Duration::from_secs(11);
@@ -115,9 +114,7 @@ async fn an_access_token_has_the_roles_that_its_user_has_when_it_is_made() {
     for (method, has_role, version) in [("PUT", true, 3), ("DELETE", false, 4)] {
         assert_eq!(world.call(method, &role).by(&admin()).send().await.status, 200);
         let session = Session::of(&refresh(&world, &token).send().await);
-        let bearer = format!("Bearer {}", session.access_token).parse().unwrap();
-        let headers = [(http::header::AUTHORIZATION, bearer)].into_iter().collect();
-        let caller = world.verifier.verify(&headers, now()).unwrap();
+        let caller = world.caller(&session.access_token);
         assert_eq!(caller.roles.contains(access::Role::Approver), has_role, "{method}");
         assert_eq!(caller.revocable.unwrap().user_version, version, "{method}");
         token = session.refresh_token;
