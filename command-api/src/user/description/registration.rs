@@ -4,7 +4,7 @@ use api_description::{Answer, Example, Header, Operation, Verb, schema};
 use problem_details::ProblemType;
 use serde_json::json;
 
-use super::mail_link::{page, page_of_link, token, unless_done};
+use super::mail_link::{named_as_another, page, page_of_link, token, unless_done};
 use super::{TAG, accepted, bio, email, full_name, image, of_user, or_null, password, username};
 use crate::decision::description::{DECIDES, JSON, NO_TOKEN, decides};
 use crate::form::MEDIA_TYPE as FORM;
@@ -61,6 +61,7 @@ pub(in crate::user) fn confirm_registration() -> Operation {
         .body(FORM, with_token)
         .answer(of_user(201, "The user. A form is told so by a page.").content(PAGE, page()))
         .answer(of_user(200, "They were one already, by the same mail.").content(PAGE, page()))
+        .answer(named_as_another())
         .problems(&[ProblemType::AlreadyTaken])
         .example(
             Example::new("none", "A token that is none", 400)

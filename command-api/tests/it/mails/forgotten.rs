@@ -340,16 +340,27 @@ async fn of_two_who_use_one_token_at_once_one_succeeds() {
 }
 
 #[tokio::test]
-async fn a_reset_that_is_sent_again_is_answered_as_before() {
+async fn under_one_name_each_reset_counts_and_none_is_answered_that_does_not() {
     let world = World::new().await;
     let ann = world.registered("ann").await;
+    let send = |token: &str, password: &str| {
+        let body = json!({"token": token, "new_password": password});
+        world.call("POST", RESET).named("k1").saying(&body).send()
+    };
     let token = token_for(&world, &ann, 0, now() + 60);
-    for _ in 0..2 {
-        let body = json!({"token": token, "new_password": AFTER});
-        let answer = world.call("POST", RESET).named("k1").saying(&body).send().await;
-        assert_eq!((answer.status.as_u16(), answer.header("etag")), (204, "\"4\""));
+    let answer = send(&token, AFTER).await;
+    assert_eq!((answer.status.as_u16(), answer.header("etag")), (204, "\"4\""), "{answer:?}");
+    assert!(world.store.kept("anybody", "k1").await.is_none());
+    // Nobody is told that another password is theirs from now on, nor that this one is once more.
+    for password in ["another staple", AFTER] {
+        let again = send(&token, password).await;
+        assert_eq!(told(&again), (400, "invalid-verification-token"), "{password}");
     }
-    assert_eq!(world.log.versions(&ann.stream_id()), [1, 2, 3, 4]);
+    assert_eq!(log_in(&world, "ann", "another staple").await, 401);
+    assert_eq!(log_in(&world, "ann", AFTER).await, 200);
+    let answer = send(&token_for(&world, &ann, 1, now() + 60), "another staple").await;
+    assert_eq!((answer.status.as_u16(), answer.header("etag")), (204, "\"5\""), "{answer:?}");
+    assert_eq!(log_in(&world, "ann", "another staple").await, 200);
 }
 
 #[tokio::test]
