@@ -52,9 +52,14 @@ impl std::fmt::Debug for Beside {
     }
 }
 
-/// What is appended, and how it is answered.
+/// What is appended, and what is told once it was.
 pub(super) struct Made<A: Aggregate> {
     pub(super) append: Append,
+    pub(super) appended: Appended<A>,
+}
+
+/// How a decision is answered that the store has, and what has happened by it.
+pub(super) struct Appended<A: Aggregate> {
     pub(super) settled: Settled,
     pub(super) answer: Answer,
     /// The events, as they are stored.
@@ -139,7 +144,7 @@ impl<A: Aggregate> Made<A> {
             claims,
             request,
         };
-        Ok(Self { append, settled, answer, happened, state })
+        Ok(Self { append, appended: Appended { settled, answer, happened, state } })
     }
 }
 
