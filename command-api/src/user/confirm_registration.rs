@@ -15,7 +15,7 @@ use domain::user::{RegisterVerifiedUser, UserId, VerifyEmail};
 use event_store::EventStore;
 use http::Uri;
 use lifecycle::http::RequestContext;
-use problem_details::Problem;
+use problem_details::{Problem, ProblemType};
 
 use super::mail_link::{answered, followed, not_ours, said_by_link};
 use super::pending_registration::PendingRegistration;
@@ -72,12 +72,29 @@ impl<S: EventStore> Slice<S> {
         let Some(waiting) = waiting.map_err(closed::store_problem)? else {
             return self.confirmed_before(user, &asked).await;
         };
-        let PendingRegistration { command, password_hash } =
-            self.deciding.registrations.open(user, &waiting.sealed).ok_or_else(not_ours)?;
+        let pending = self.deciding.registrations.open(user, &waiting.sealed);
+        self.make_user(user, pending.ok_or_else(not_ours)?, asked).await
+    }
+
+    /// Makes somebody a user of what waits.
+    async fn make_user(
+        &self,
+        user: UserId,
+        pending: PendingRegistration,
+        asked: Asked<'_>,
+    ) -> Result<Response, Problem> {
+        let PendingRegistration { command, password_hash } = pending;
         let command = RegisterVerifiedUser(command);
         let beside = [Beside::PasswordHash(password_hash), Beside::NoPendingRegistration(user.0)];
-        let answer = registered(user.0);
-        commands.decide_beside::<Users>(user.0, &asked, command, &beside, answer).await
+        let (commands, answer) = (self.commands(), registered(user.0));
+        let made = commands.decide_beside::<Users>(user.0, &asked, command, &beside, answer).await;
+        match made {
+            // The link was used twice at once, and the other one has made it.
+            Err(refused) if refused.kind() == ProblemType::StateConflict => {
+                self.confirmed_before(user, &asked.without_name()).await
+            }
+            made => made,
+        }
     }
 
     /// Of whoever has become a user by the token it is said again, as long as the address is theirs to which it went.

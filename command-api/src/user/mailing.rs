@@ -200,9 +200,10 @@ impl<S: EventStore, M: Mailer> Mailing<S, M> {
         let beside = self.commands.deciding().store.mails_beside(due).await;
         let beside = beside.map_err(|_| cannot_say(due))?;
         let MailsBeside { has_newer, last_sent, sent_lately, holds_claim } = beside;
-        // Of a registration there is no stream that could have the address.
         let is_registration = due.kind == CONFIRM_REGISTRATION;
-        if has_newer || !(holds_claim || is_registration) {
+        // Of a registration there is no stream that could have the address, and the one that waits is the last one:
+        // ids are of several clocks, and by them both of two could have a newer one.
+        if !is_registration && (has_newer || !holds_claim) {
             return Err(not_needed());
         }
         if (is_registration || due.kind == RESET_PASSWORD) && sent_lately >= MOST_IN_A_DAY {

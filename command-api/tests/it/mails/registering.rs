@@ -184,6 +184,24 @@ async fn whoever_presses_the_button_is_shown_that_they_have_an_account() {
 }
 
 #[tokio::test]
+async fn of_two_who_follow_one_mail_at_once_both_are_told_that_there_is_a_user() {
+    let world = world().await;
+    world.starts_to_send_mails();
+    registers(&world, "ann", "ann@example.org").await;
+    settled(&world, 1).await;
+    let body = json!({"token": last_token(&world, "ann@example.org")});
+    world.store.next_appends_meet(2);
+    let one = world.call("POST", CONFIRM).saying(&body).send();
+    let other = world.call_other("POST", CONFIRM).saying(&body).send();
+    let (one, other) = tokio::join!(one, other);
+    let mut statuses = [one.status.as_u16(), other.status.as_u16()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 201], "{one:?} {other:?}");
+    assert_eq!(one.body, other.body);
+    assert_eq!(world.log.records().len(), 2, "one has registered");
+}
+
+#[tokio::test]
 async fn a_registration_that_is_sent_again_under_its_name_is_answered_the_same_and_waits_once() {
     let world = world().await;
     let send = |path: &str, name: &str| {
@@ -275,6 +293,23 @@ async fn nobody_is_buried_in_mails_by_those_who_register_with_their_address() {
     settled(&world, 7).await;
     assert_eq!(world.store.settled().pop(), Some(Ok("too-many")));
     assert_eq!(world.mailer.sent().len(), 6, "five to Ann and one to Bob");
+}
+
+#[tokio::test]
+async fn the_last_registration_with_an_address_is_mailed_to_whatever_the_clocks_of_processes_say() {
+    let world = world().await;
+    // By a process whose clock is ahead.
+    let ahead = u64::try_from(now() + 60).unwrap() * 1_000;
+    let id = uuid::Builder::from_unix_timestamp_millis(ahead, &[0; 10]).into_uuid();
+    let email = world.commands.deciding().claim_key.digest("email", "ann@example.org");
+    let (sealed, mail, waits_for) = (b"the one before".to_vec(), CONFIRM_REGISTRATION, HOUR);
+    let before = NewRegistration { id, email, sealed, mail, waits_for };
+    world.store.keep_registration(before, None).await.unwrap();
+    registers(&world, "ann", "ann@example.org").await;
+    world.starts_to_send_mails();
+    settled(&world, 2).await;
+    assert_eq!(world.store.settled(), [Ok("sent"), Ok("not-needed")]);
+    assert_eq!(confirm(&world, &last_token(&world, "ann@example.org")).await.status, 201);
 }
 
 #[tokio::test]
