@@ -50,6 +50,11 @@ impl Stage {
     }
 }
 
+/// What whoever follows the link of a mail enters.
+fn confirming(token: &str, password: &str) -> Value {
+    json!({"token": token, "password": password})
+}
+
 #[tokio::test]
 async fn whoever_registers_is_told_by_mail_alone_whether_they_have_an_account() -> Result<()> {
     let stage = Stage::set("registration").await?;
@@ -73,17 +78,22 @@ async fn whoever_registers_is_told_by_mail_alone_whether_they_have_an_account() 
     .await?;
     let unknown = stage.log_in("ann").await?;
     ensure!(unknown.status == 401 && unknown.problem() == "login-failed", "{unknown}");
-    let confirmed = stage.post(0, CONFIRM, &json!({"token": token})).await?;
+    let wrong = stage.post(1, CONFIRM, &confirming(&token, "battery staple")).await?;
+    ensure!(wrong.status == 400 && wrong.problem() == "invalid-request", "{wrong}");
+    ensure!(wrong.json()?["errors"][0]["pointer"] == "/password", "{wrong}");
+    ensure!(stage.waiting().await? == 1, "a wrong password has used up what waits");
+    let confirmed = stage.post(0, CONFIRM, &confirming(&token, PASSWORD)).await?;
     ensure!(confirmed.status == 201 && confirmed.json()?["email_verified"] == true, "{confirmed}");
     let id = id_of(&confirmed)?;
     ensure!(stage.log_in("ann").await?.status == 200, "she has no account");
     ensure!(stage.waiting().await? == 0, "the hash of her password is left");
     let pressed = stage.people.request(1, "POST", CONFIRM)?;
     let pressed = pressed.header("content-type", "application/x-www-form-urlencoded");
-    let pressed = stage.people.send(pressed.body(format!("token={token}"))).await?;
+    let form = format!("token={token}&password={}", PASSWORD.replace(' ', "+"));
+    let pressed = stage.people.send(pressed.body(form)).await?;
     ensure!(pressed.status == 200 && pressed.text.contains("You have an account"), "{pressed}");
-    let again = stage.post(1, CONFIRM, &json!({"token": token})).await?;
-    ensure!(again.status == 200 && id_of(&again)? == id, "{again}");
+    let again = stage.post(1, CONFIRM, &confirming(&token, PASSWORD)).await?;
+    ensure!(again.status == 204 && again.text.is_empty(), "{again}");
 
     // Whoever has the address learns that somebody wants another account; whoever asks learns nothing.
     let ago = "UPDATE {store}.mails SET settled_at = settled_at - interval '10 minutes'";
@@ -94,7 +104,8 @@ async fn whoever_registers_is_told_by_mail_alone_whether_they_have_an_account() 
 
     // Of the name somebody learns who has shown who they are.
     let mail = mail_in_outbox(&stage.world, "eve@example.org", "Confirm your registration").await?;
-    let refused = stage.post(0, CONFIRM, &json!({"token": token_in(&mail, CONFIRM)?})).await?;
+    let body = confirming(&token_in(&mail, CONFIRM)?, PASSWORD);
+    let refused = stage.post(0, CONFIRM, &body).await?;
     ensure!(refused.status == 409 && refused.problem() == "already-taken", "{refused}");
     let pointer = refused.json()?["errors"][0]["pointer"].as_str().map(str::to_owned);
     ensure!(pointer.context("no pointer")? == "/username", "{refused}");

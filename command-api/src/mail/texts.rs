@@ -71,10 +71,13 @@ pub fn confirm_registration(
     let time = in_words(holds_for);
     let text = format!(
         "Somebody wants an account with this e-mail address at {public_url}.\n\n\
-         If that was you, follow this link within {time} of that and confirm it there. Your \
-         account has the user name and the password then that you have chosen:\n\n\
+         If that was you, follow this link within {time} of that and enter there the password that \
+         you have chosen:\n\n\
          {link}\n\n\
-         If it was not you, do not follow it: there is no account unless somebody does.\n"
+         If your password is not taken there, somebody else has registered with this address after \
+         you: register again.\n\n\
+         If it was not you, there is nothing to do: there is no account unless somebody follows the \
+         link who knows the password.\n"
     );
     Mail { id, to, subject: "Confirm your registration".to_owned(), text }
 }
@@ -200,7 +203,11 @@ mod tests {
         );
         let link = "https://app.example.com/api/v1/auth/confirm-registration?token=aZ0-_";
         assert_eq!(wanted.text.lines().filter(|line| *line == link).count(), 1, "{}", wanted.text);
-        assert!(wanted.text.contains(" within 1 day "), "{}", wanted.text);
+        for told in
+            [" within 1 day ", "the password that you have chosen", "there is nothing to do"]
+        {
+            assert!(wanted.text.contains(told), "{told} is not in {}", wanted.text);
+        }
         let exists = account_exists(Uuid::nil(), to(), &url);
         assert_eq!(
             (exists.to.as_str(), exists.subject.as_str()),

@@ -1,8 +1,15 @@
 //! Becoming a user by a mail, where registering is not to tell who has an account: the mail's link leads to a page, and
-//! the page's button or a program says `POST /api/v1/auth/confirm-registration` with the token. Only then is it known
-//! whether name and address are free.
+//! the page's button or a program says `POST /api/v1/auth/confirm-registration` with the token and the password that was
+//! chosen in registering. Only then is it known whether name and address are free.
+//!
+//! The mail shows that an address is somebody's, and not that they have registered with it: of one address the last
+//! registration counts, whoever made it. So whoever confirms it has to know its password, and nobody makes an account by
+//! their own mail whose name and password somebody else has chosen.
 //!
 //! Following the link has no effect: programs that look through mails follow links too.
+//!
+//! A name of the request keeps no answer: what is kept of a request tells no password, so that a wrong one would be
+//! answered as the right one was. Sent again, it is said that the token was used.
 
 mod page;
 
@@ -15,16 +22,18 @@ use domain::user::{RegisterVerifiedUser, UserId, VerifyEmail};
 use event_store::EventStore;
 use http::Uri;
 use lifecycle::http::RequestContext;
-use problem_details::{Problem, ProblemType};
+use problem_details::{FieldError, Problem, ProblemType};
 
 use super::mail_link::{answered, followed, not_ours, said_by_link};
 use super::pending_registration::PendingRegistration;
-use super::shown::{registered, shown};
-use super::{Shared, Slice, Users, description, request};
+use super::request::Confirming;
+use super::shown::{nothing, registered};
+use super::{Shared, Slice, Users, description};
 use crate::decision::incoming::Incoming;
 use crate::decision::request::{ANYBODY, Asked};
 use crate::decision::{Beside, closed, now};
 use crate::form::is_sent;
+use crate::password::{HashedPassword, Password};
 use page::PAGE;
 
 /// Where it is said.
@@ -60,20 +69,35 @@ impl<S: EventStore> Slice<S> {
         is_form: bool,
     ) -> Result<Response, Problem> {
         let incoming = Incoming::read_any_type(request, context, self.deciding.body).await?;
-        let token = said_by_link(&incoming, is_form, request::token_of_form, request::token)?;
+        let Confirming { token, password } =
+            said_by_link(&incoming, is_form, Confirming::read_form, Confirming::read)?;
         let user = self.registration_tokens.read(&token, now()).ok_or_else(not_ours)?;
-        let asked = self.asked(&incoming, ANYBODY)?;
-        let commands = self.commands();
-        // First: what a request was about that was answered before waits no more.
-        if let Some(answered) = commands.answered::<Users>(&asked).await? {
-            return Ok(answered);
-        }
-        let waiting = commands.deciding().store.pending_registration(user.0).await;
+        let asked = self.asked(&incoming, ANYBODY)?.without_name();
+        let waiting = self.commands().deciding().store.pending_registration(user.0).await;
         let Some(waiting) = waiting.map_err(closed::store_problem)? else {
             return self.confirmed_before(user, &asked).await;
         };
         let pending = self.deciding.registrations.open(user, &waiting.sealed);
-        self.make_user(user, pending.ok_or_else(not_ours)?, asked).await
+        let pending = pending.ok_or_else(not_ours)?;
+        self.must_be_chosen(password, &pending).await?;
+        self.make_user(user, pending, &asked).await
+    }
+
+    /// Lets whoever knows the password of what waits go on.
+    ///
+    /// Nobody is made to wait who guesses: whoever has the token reads the mail, and finds out no more than what
+    /// somebody has chosen who is no user. Quotas and the bound of hashes hold here as elsewhere.
+    ///
+    /// # Errors
+    /// They do not know it, or nobody can say now.
+    async fn must_be_chosen(
+        &self,
+        password: Password,
+        pending: &PendingRegistration,
+    ) -> Result<(), Problem> {
+        let hash = HashedPassword::from_phc(pending.password_hash.clone());
+        let verified = self.deciding.passwords.compare(password, Some(hash)).await?;
+        if verified.is_right() { Ok(()) } else { Err(not_chosen()) }
     }
 
     /// Makes somebody a user of what waits.
@@ -81,28 +105,45 @@ impl<S: EventStore> Slice<S> {
         &self,
         user: UserId,
         pending: PendingRegistration,
-        asked: Asked<'_>,
+        asked: &Asked<'_>,
     ) -> Result<Response, Problem> {
         let PendingRegistration { command, password_hash } = pending;
         let command = RegisterVerifiedUser(command);
         let beside = [Beside::PasswordHash(password_hash), Beside::NoPendingRegistration(user.0)];
         let (commands, answer) = (self.commands(), registered(user.0));
-        let made = commands.decide_beside::<Users>(user.0, &asked, command, &beside, answer).await;
+        let made = commands.decide_beside::<Users>(user.0, asked, command, &beside, answer).await;
         match made {
             // The link was used twice at once, and the other one has made it.
             Err(refused) if refused.kind() == ProblemType::StateConflict => {
-                self.confirmed_before(user, &asked.without_name()).await
+                self.confirmed_before(user, asked).await
             }
             made => made,
         }
     }
 
-    /// Of whoever has become a user by the token it is said again, as long as the address is theirs to which it went.
-    /// Else the token is good for nothing: another one has taken its place, or whoever had the address was erased.
+    /// Of whoever has become a user by the token it is said that they are one, as long as the address is theirs to
+    /// which it went. Else the token is good for nothing: another one has taken its place, or whoever had the address
+    /// was erased.
+    ///
+    /// Nothing is told of the user, and no password is looked at: who found a used link learns nothing by it, and
+    /// cannot guess here without being made to wait.
     async fn confirmed_before(&self, user: UserId, asked: &Asked<'_>) -> Result<Response, Problem> {
         let commands = self.commands();
         commands.state::<Users>(user.0).await?.ok_or_else(not_ours)?;
         let command = VerifyEmail { email_number: FIRST_EMAIL };
-        commands.decide::<Users>(user.0, asked, command, shown(user.0)).await
+        commands.decide::<Users>(user.0, asked, command, nothing).await
     }
+}
+
+/// Nobody is known here who could be forbidden anything.
+fn not_chosen() -> Problem {
+    let error = FieldError {
+        pointer: "/password".to_owned(),
+        rule: "chosen-password",
+        limit: None,
+        detail: "is not the password that was chosen by whoever registered last".to_owned(),
+    };
+    let detail = "the last registration with the address has another password; nothing was made, \
+                  and whoever wants an account may enter it again or register again";
+    Problem::new(ProblemType::InvalidRequest, detail).with_errors(vec![error])
 }

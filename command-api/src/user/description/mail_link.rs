@@ -21,7 +21,7 @@ pub(super) fn by_link(operation: Operation, done: &'static str) -> Operation {
 }
 
 /// What is told where it is not done, or not yet.
-pub(super) fn unless_done(operation: Operation) -> Operation {
+fn unless_done(operation: Operation) -> Operation {
     let operation = operation
         .answer(pending().content(PAGE, page()))
         .problems(&[ProblemType::InvalidVerificationToken]);

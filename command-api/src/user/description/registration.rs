@@ -4,9 +4,10 @@ use api_description::{Answer, Example, Header, Operation, Verb, schema};
 use problem_details::ProblemType;
 use serde_json::json;
 
-use super::mail_link::{named_as_another, page, page_of_link, token, unless_done};
+use super::mail_link::{by_link, page, page_of_link, token};
+use super::password::entered;
 use super::{TAG, accepted, bio, email, full_name, image, of_user, or_null, password, username};
-use crate::decision::description::{DECIDES, JSON, NO_TOKEN, decides};
+use crate::decision::description::{JSON, NO_TOKEN, decides, decides_unnamed};
 use crate::form::MEDIA_TYPE as FORM;
 use crate::user::page::MEDIA_TYPE as PAGE;
 use crate::user::{confirm_registration as confirm, register_user as register};
@@ -52,22 +53,20 @@ pub(in crate::user) fn confirm_registration() -> Operation {
         Operation::new(Verb::Post, confirm::PATH, "confirmRegistration", "Become a user by a mail")
             .authenticating();
     let with_token = json!({
-        "type": "object", "additionalProperties": false, "required": ["token"],
-        "properties": {"token": token()},
+        "type": "object", "additionalProperties": false, "required": ["token", "password"],
+        "properties": {"token": token(), "password": entered()},
     });
-    let operation = decides(operation, TAG)
-        .description(DECIDES)
+    let operation = decides_unnamed(operation, TAG)
+        .description("With the password that was chosen in registering: the mail alone shows that an address is somebody's, and not that they have registered with it. Another password is `400` and names `/password`; nothing is used up by it. Answered once the log has what follows, or with `202` and the decision's address, as other decisions are. An `Idempotency-Key` keeps no answer, since it would tell nothing of the password that is asked for: sent again it is `204`, whatever the password, as long as the token holds and the address is theirs.")
         .body(JSON, with_token.clone())
         .body(FORM, with_token)
         .answer(of_user(201, "The user. A form is told so by a page.").content(PAGE, page()))
-        .answer(of_user(200, "They were one already, by the same mail.").content(PAGE, page()))
-        .answer(named_as_another())
-        .problems(&[ProblemType::AlreadyTaken])
+        .problems(&[ProblemType::AlreadyTaken, ProblemType::NotReady])
         .example(
             Example::new("none", "A token that is none", 400)
-                .body(JSON, json!({"token": NO_TOKEN})),
+                .body(JSON, json!({"token": NO_TOKEN, "password": "correct horse battery"})),
         );
-    unless_done(operation)
+    by_link(operation, "They were one already, by the same mail.")
 }
 
 pub(in crate::user) fn registration_page() -> Operation {
@@ -78,5 +77,5 @@ pub(in crate::user) fn registration_page() -> Operation {
         "Where the link of the mail leads",
     );
     page_of_link(operation)
-        .description("A page with a button that makes the account which was asked for. To read it has no effect: programs that look through mails follow links too.")
+        .description("A page that asks for the password which was chosen, with a button that makes the account. To read it has no effect: programs that look through mails follow links too.")
 }

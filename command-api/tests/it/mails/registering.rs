@@ -1,4 +1,5 @@
-//! Registering where it tells nobody who has an account: nobody is a user before the link of the mail is followed.
+//! Registering where it tells nobody who has an account: nobody is a user before the link of the mail is followed by
+//! whoever knows the password.
 
 use std::time::Duration;
 
@@ -9,11 +10,14 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{PASSWORD, change_email, page, put_off, settled};
-use crate::decision_world::{PUBLIC_URL, Person, Setup, World, registration};
+use crate::decision_world::{Call, PUBLIC_URL, Person, Setup, World, registration};
 use crate::world::{Answer, now};
 
 const REGISTER: &str = "/api/v1/auth/register";
 const CONFIRM: &str = "/api/v1/auth/confirm-registration";
+
+/// What somebody else chooses, or enters.
+const ANOTHER: &str = "battery staple";
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -56,13 +60,29 @@ fn signed(world: &World, id: Uuid, until: i64) -> String {
 }
 
 async fn confirm(world: &World, token: &str) -> Answer {
-    world.call("POST", CONFIRM).saying(&json!({"token": token})).send().await
+    confirm_with(world, token, PASSWORD).await
+}
+
+async fn confirm_with(world: &World, token: &str, password: &str) -> Answer {
+    confirming(world, token, password).send().await
+}
+
+fn confirming(world: &World, token: &str, password: &str) -> Call {
+    world.call("POST", CONFIRM).saying(&json!({"token": token, "password": password}))
 }
 
 /// Presses the button of the page that the link leads to.
 async fn press(world: &World, token: &str) -> Answer {
-    let call = world.call("POST", CONFIRM);
-    call.saying_as("application/x-www-form-urlencoded", format!("token={token}")).send().await
+    press_with(world, token, PASSWORD).await
+}
+
+async fn press_with(world: &World, token: &str, password: &str) -> Answer {
+    let password = password.replace(' ', "+");
+    send_form(world, format!("token={token}&password={password}")).await
+}
+
+async fn send_form(world: &World, form: String) -> Answer {
+    world.call("POST", CONFIRM).saying_as("application/x-www-form-urlencoded", form).send().await
 }
 
 /// Somebody who has become a user by a mail. No other ones are sent afterwards.
@@ -83,6 +103,13 @@ async fn log_in(world: &World, name: &str) -> u16 {
 
 fn told(answer: &Answer) -> (u16, &str) {
     (answer.status.as_u16(), answer.problem())
+}
+
+/// That this is not the password, of which nothing is told.
+fn must_be_wrong(answer: &Answer) {
+    assert_eq!(told(answer), (400, "invalid-request"), "{answer:?}");
+    assert_eq!(answer.errors(), [("/password", "chosen-password")]);
+    assert!(!format!("{answer:?}").contains(ANOTHER), "{answer:?}");
 }
 
 #[tokio::test]
@@ -131,6 +158,7 @@ async fn whoever_follows_the_mail_is_a_user_once() {
     for part in [
         "<form method=\"post\" action=\"confirm-registration\">",
         &format!("<input type=\"hidden\" name=\"token\" value=\"{token}\">"),
+        "<input type=\"password\" name=\"password\" autocomplete=\"current-password\" required>",
         "<button type=\"submit\">Make my account</button>",
     ] {
         assert_eq!(text.matches(part).count(), 1, "{part} is not in {text}");
@@ -138,8 +166,7 @@ async fn whoever_follows_the_mail_is_a_user_once() {
     assert!(world.log.records().is_empty() && world.store.memory().claims().is_empty());
     assert_eq!(log_in(&world, "ann").await, 401);
 
-    let call = world.call("POST", CONFIRM).named("k1").saying(&json!({"token": token}));
-    let answer = call.send().await;
+    let answer = confirming(&world, &token, PASSWORD).named("k1").send().await;
     let ann = Person::new(answer.body["id"].as_str().unwrap());
     let expected = json!({
         "id": ann.id, "username": "ann", "email": "Ann@example.org", "email_verified": true,
@@ -155,11 +182,18 @@ async fn whoever_follows_the_mail_is_a_user_once() {
     assert_eq!(types, ["identity.user.registered.v1", "identity.user.email-verified.v1"]);
     assert_eq!(log_in(&world, "ann").await, 200);
 
-    // Once more, of the same name and of another one, and by the page.
-    let call = world.call("POST", CONFIRM).named("k1").saying(&json!({"token": token}));
-    assert_eq!(call.send().await.status, 201);
-    let again = confirm(&world, &token).await;
-    assert_eq!((again.status.as_u16(), &again.body), (200, &expected));
+    // Once more, under the same name and none, and by the page: that there is a user is told, and nothing of her.
+    let named = |password: &str| confirming(&world, &token, password).named("k1").send();
+    let again = [
+        named(PASSWORD).await,
+        named(ANOTHER).await,
+        confirm(&world, &token).await,
+        confirm_with(&world, &token, ANOTHER).await,
+    ];
+    for again in again {
+        assert_eq!((again.status.as_u16(), &again.body), (204, &Value::Null));
+    }
+    assert!(world.store.kept("anybody", "k1").await.is_none(), "its answer is kept");
     let pressed = press(&world, &token).await;
     assert!(matches!(page(&pressed), (200, text) if text.contains("You have an account")));
     assert_eq!(world.log.versions(&ann.stream_id()), [1, 2]);
@@ -184,20 +218,83 @@ async fn whoever_presses_the_button_is_shown_that_they_have_an_account() {
 }
 
 #[tokio::test]
+async fn whoever_does_not_know_the_password_is_no_user_by_the_mail_and_uses_nothing_up() {
+    let world = world().await;
+    world.starts_to_send_mails();
+    registers(&world, "ann", "ann@example.org").await;
+    settled(&world, 1).await;
+    let token = last_token(&world, "ann@example.org");
+    for wrong in [ANOTHER, "", &"long ".repeat(1_000)] {
+        must_be_wrong(&confirm_with(&world, &token, wrong).await);
+    }
+    must_be_wrong(&confirming(&world, &token, ANOTHER).named("k1").send().await);
+    let silent = world.call("POST", CONFIRM).saying(&json!({"token": token})).send().await;
+    assert_eq!(told(&silent), (400, "invalid-request"));
+    assert_eq!(silent.errors(), [("/password", "required")]);
+    assert!(world.log.records().is_empty() && world.store.memory().claims().is_empty());
+    assert_eq!(log_in(&world, "ann").await, 401);
+    // Passwords are not compared under one name: it keeps no answer.
+    assert_eq!(confirming(&world, &token, PASSWORD).named("k1").send().await.status, 201);
+    assert_eq!(log_in(&world, "ann").await, 200);
+}
+
+#[tokio::test]
+async fn whoever_registers_with_an_address_after_its_owner_is_not_who_its_owner_becomes() {
+    let world = world().await;
+    world.starts_to_send_mails();
+    registers(&world, "ann", "ann@example.org").await;
+    settled(&world, 1).await;
+    let own = last_token(&world, "ann@example.org");
+    let mut body = wanted("eve", "ann@example.org");
+    body["password"] = ANOTHER.into();
+    assert_eq!(world.call("POST", REGISTER).saying(&body).send().await.status, 202);
+    settled(&world, 2).await;
+    assert_eq!(told(&confirm(&world, &own).await), (400, "invalid-verification-token"));
+    must_be_wrong(&confirm(&world, &last_token(&world, "ann@example.org")).await);
+    assert!(world.log.records().is_empty() && world.store.memory().claims().is_empty());
+    registers(&world, "ann", "ann@example.org").await;
+    settled(&world, 3).await;
+    let confirmed = confirm(&world, &last_token(&world, "ann@example.org")).await;
+    assert_eq!((confirmed.status.as_u16(), &confirmed.body["username"]), (201, &json!("ann")));
+}
+
+#[tokio::test]
+async fn whoever_enters_another_password_on_the_page_is_told_so_by_a_page() {
+    let world = world().await;
+    world.starts_to_send_mails();
+    registers(&world, "ann", "ann@example.org").await;
+    settled(&world, 1).await;
+    let token = last_token(&world, "ann@example.org");
+    for (form, reason) in [
+        (format!("token={token}&password=battery+staple"), "/password is not the password"),
+        (format!("token={token}"), "/password is required"),
+    ] {
+        let refused = send_form(&world, form).await;
+        let (status, text) = page(&refused);
+        assert!(status == 400 && text.contains("No account was made just now"), "{text}");
+        assert!(text.contains(reason) && !text.contains(ANOTHER), "{text}");
+    }
+    assert!(world.log.records().is_empty());
+    assert_eq!(page(&press(&world, &token).await).0, 201);
+    // Of a used link the page tells what there is, whoever enters what.
+    let pressed = press_with(&world, &token, ANOTHER).await;
+    assert!(matches!(page(&pressed), (200, text) if text.contains("You have an account")));
+}
+
+#[tokio::test]
 async fn of_two_who_follow_one_mail_at_once_both_are_told_that_there_is_a_user() {
     let world = world().await;
     world.starts_to_send_mails();
     registers(&world, "ann", "ann@example.org").await;
     settled(&world, 1).await;
-    let body = json!({"token": last_token(&world, "ann@example.org")});
+    let body = json!({"token": last_token(&world, "ann@example.org"), "password": PASSWORD});
     world.store.next_appends_meet(2);
     let one = world.call("POST", CONFIRM).saying(&body).send();
     let other = world.call_other("POST", CONFIRM).saying(&body).send();
     let (one, other) = tokio::join!(one, other);
     let mut statuses = [one.status.as_u16(), other.status.as_u16()];
     statuses.sort_unstable();
-    assert_eq!(statuses, [200, 201], "{one:?} {other:?}");
-    assert_eq!(one.body, other.body);
+    assert_eq!(statuses, [201, 204], "{one:?} {other:?}");
     assert_eq!(world.log.records().len(), 2, "one has registered");
 }
 
