@@ -74,8 +74,8 @@ pub fn confirm_registration(
          If that was you, follow this link within {time} of that and enter there the password that \
          you have chosen:\n\n\
          {link}\n\n\
-         If your password is not taken there, somebody else has registered with this address after \
-         you: register again.\n\n\
+         If your password is not taken there, this mail may be for somebody else who has registered \
+         with this address: follow the link of your own mail, or register again.\n\n\
          If it was not you, there is nothing to do: there is no account unless somebody follows the \
          link who knows the password.\n"
     );

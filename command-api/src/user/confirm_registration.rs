@@ -2,9 +2,10 @@
 //! the page's button or a program says `POST /api/v1/auth/confirm-registration` with the token and the password that was
 //! chosen in registering. Only then is it known whether name and address are free.
 //!
-//! The mail shows that an address is somebody's, and not that they have registered with it: of one address the last
-//! registration counts, whoever made it. So whoever confirms it has to know its password, and nobody makes an account by
-//! their own mail whose name and password somebody else has chosen.
+//! The mail shows that an address is somebody's, and not that they have registered with it: of one address several may
+//! wait, and some be strangers'. So whoever confirms one has to know its password, and nobody makes an account by their
+//! own mail whose name and password somebody else has chosen. The first one that is confirmed counts: the others wait no
+//! more.
 //!
 //! Following the link has no effect: programs that look through mails follow links too.
 //!
@@ -24,7 +25,7 @@ use http::Uri;
 use lifecycle::http::RequestContext;
 use problem_details::{FieldError, Problem, ProblemType};
 
-use super::mail_link::{answered, followed, not_ours, said_by_link};
+use super::mail_link::{answered, followed, no_registration, said_by_link};
 use super::pending_registration::PendingRegistration;
 use super::request::Confirming;
 use super::shown::{nothing, registered};
@@ -48,7 +49,9 @@ pub(super) fn on<S: EventStore>(to: Described<Arc<Slice<S>>>) -> Described<Arc<S
 }
 
 async fn registration_page<S: EventStore>(State(slice): Shared<S>, uri: Uri) -> Response {
-    followed(&uri, &PAGE, |token| slice.registration_tokens.read(token, now()).is_some())
+    followed(&uri, &PAGE, no_registration, |token| {
+        slice.registration_tokens.read(token, now()).is_some()
+    })
 }
 
 async fn confirm_registration<S: EventStore>(
@@ -71,14 +74,14 @@ impl<S: EventStore> Slice<S> {
         let incoming = Incoming::read_any_type(request, context, self.deciding.body).await?;
         let Confirming { token, password } =
             said_by_link(&incoming, is_form, Confirming::read_form, Confirming::read)?;
-        let user = self.registration_tokens.read(&token, now()).ok_or_else(not_ours)?;
+        let user = self.registration_tokens.read(&token, now()).ok_or_else(no_registration)?;
         let asked = self.asked(&incoming, ANYBODY)?.without_name();
         let waiting = self.commands().deciding().store.pending_registration(user.0).await;
         let Some(waiting) = waiting.map_err(closed::store_problem)? else {
             return self.confirmed_before(user, &asked).await;
         };
         let pending = self.deciding.registrations.open(user, &waiting.sealed);
-        let pending = pending.ok_or_else(not_ours)?;
+        let pending = pending.ok_or_else(no_registration)?;
         self.must_be_chosen(password, &pending).await?;
         self.make_user(user, pending, &asked).await
     }
@@ -122,14 +125,14 @@ impl<S: EventStore> Slice<S> {
     }
 
     /// Of whoever has become a user by the token it is said that they are one, as long as the address is theirs to
-    /// which it went. Else the token is good for nothing: another one has taken its place, or whoever had the address
-    /// was erased.
+    /// which it went. Else the token is good for nothing: somebody has become a user by another one with the address, or
+    /// whoever had it was erased.
     ///
     /// Nothing is told of the user, and no password is looked at: who found a used link learns nothing by it, and
     /// cannot guess here without being made to wait.
     async fn confirmed_before(&self, user: UserId, asked: &Asked<'_>) -> Result<Response, Problem> {
         let commands = self.commands();
-        commands.state::<Users>(user.0).await?.ok_or_else(not_ours)?;
+        commands.state::<Users>(user.0).await?.ok_or_else(no_registration)?;
         let command = VerifyEmail { email_number: FIRST_EMAIL };
         commands.decide::<Users>(user.0, asked, command, nothing).await
     }
@@ -141,9 +144,9 @@ fn not_chosen() -> Problem {
         pointer: "/password".to_owned(),
         rule: "chosen-password",
         limit: None,
-        detail: "is not the password that was chosen by whoever registered last".to_owned(),
+        detail: "is not the password that was chosen in the registration of this mail".to_owned(),
     };
-    let detail = "the last registration with the address has another password; nothing was made, \
-                  and whoever wants an account may enter it again or register again";
+    let detail = "the registration of this mail has another password; nothing was made, and whoever \
+                  wants an account may enter it again or register again";
     Problem::new(ProblemType::InvalidRequest, detail).with_errors(vec![error])
 }

@@ -8,10 +8,15 @@ use problem_details::{Problem, ProblemType};
 use super::page::Page;
 use crate::decision::incoming::Incoming;
 
-/// Asks whoever follows a link to press the button of its page, where the token holds.
-pub(super) fn followed(uri: &Uri, page: &Page, holds: impl FnOnce(&str) -> bool) -> Response {
+/// Asks whoever follows a link to press the button of its page, where the token holds; else says that of it.
+pub(super) fn followed(
+    uri: &Uri,
+    page: &Page,
+    refused: fn() -> Problem,
+    holds: impl FnOnce(&str) -> bool,
+) -> Response {
     let token = link_token(uri);
-    if holds(token) { page.asking(token) } else { page.refusing(not_ours()) }
+    if holds(token) { page.asking(token) } else { page.refusing(refused()) }
 }
 
 /// The token that a link carries: it has no character that would be encoded.
@@ -23,6 +28,12 @@ fn link_token(uri: &Uri) -> &str {
 /// The same whatever is wrong with it.
 pub(super) fn not_ours() -> Problem {
     let detail = "the token was not sent by us, or does not hold any more; ask for another mail";
+    Problem::new(ProblemType::InvalidVerificationToken, detail)
+}
+
+/// The same where nobody is known yet who could ask for another mail.
+pub(super) fn no_registration() -> Problem {
+    let detail = "the token was not sent by us, or does not hold any more; register again";
     Problem::new(ProblemType::InvalidVerificationToken, detail)
 }
 

@@ -201,8 +201,7 @@ impl<S: EventStore, M: Mailer> Mailing<S, M> {
         let beside = beside.map_err(|_| cannot_say(due))?;
         let MailsBeside { has_newer, last_sent, sent_lately, holds_claim } = beside;
         let is_registration = due.kind == CONFIRM_REGISTRATION;
-        // Of a registration there is no stream that could have the address, and the one that waits is the last one:
-        // ids are of several clocks, and by them both of two could have a newer one.
+        // Of a registration there is no stream that could have the address, and several wait: each by its own mail.
         if !is_registration && (has_newer || !holds_claim) {
             return Err(not_needed());
         }

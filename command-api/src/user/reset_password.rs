@@ -40,7 +40,7 @@ pub(super) fn on<S: EventStore>(to: Described<Arc<Slice<S>>>) -> Described<Arc<S
 }
 
 async fn password_page<S: EventStore>(State(slice): Shared<S>, uri: Uri) -> Response {
-    followed(&uri, &PAGE, |token| slice.password_resets.read(token, now()).is_some())
+    followed(&uri, &PAGE, not_ours, |token| slice.password_resets.read(token, now()).is_some())
 }
 
 async fn reset_password<S: EventStore>(

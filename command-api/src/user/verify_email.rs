@@ -35,7 +35,7 @@ pub(super) fn on<S: EventStore>(to: Described<Arc<Slice<S>>>) -> Described<Arc<S
 }
 
 async fn verification_page<S: EventStore>(State(slice): Shared<S>, uri: Uri) -> Response {
-    followed(&uri, &PAGE, |token| slice.verification.read(token, now()).is_some())
+    followed(&uri, &PAGE, not_ours, |token| slice.verification.read(token, now()).is_some())
 }
 
 async fn verify_email<S: EventStore>(

@@ -64,7 +64,7 @@ pub enum Beside {
         /// What was enrolled before is gone.
         enrolled_before: Timestamp,
     },
-    /// A registration waits no more: somebody has become a user by it.
+    /// Somebody has become a user by a registration: neither it nor any other one waits for their address any more.
     NoPendingRegistration {
         /// The registration.
         id: Uuid,

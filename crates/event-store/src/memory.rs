@@ -226,8 +226,8 @@ impl EventStore for Memory {
             }
             rows.keep(request, None);
         }
-        let kept = KeptRegistration { id, sealed, kept_at: Instant::now(), waits_for };
-        rows.registrations.insert(email, kept);
+        let kept = KeptRegistration { email, sealed, kept_at: Instant::now(), waits_for };
+        rows.registrations.insert(id, kept);
         rows.keep_mail(id, mail, &mails_of(&email), 0);
         Ok(())
     }
@@ -237,9 +237,9 @@ impl EventStore for Memory {
         id: Uuid,
     ) -> Result<Option<PendingRegistration>, StoreError> {
         let rows = self.rows.lock();
-        let kept = rows.registrations.iter().find(|(_, kept)| kept.id == id && kept.waits());
-        Ok(kept.map(|(email, kept)| {
-            let held = rows.claims.get(&(ClaimKind::Email.as_str(), *email));
+        let kept = rows.registrations.get(&id).filter(|kept| kept.waits());
+        Ok(kept.map(|kept| {
+            let held = rows.claims.get(&(ClaimKind::Email.as_str(), kept.email));
             let held = held.filter(|held| held.has_not_lapsed());
             let holder = held.map(|held| held.stream_id.clone());
             PendingRegistration { sealed: kept.sealed.clone(), holder }

@@ -2,6 +2,11 @@
 //!
 //! They are kept whoever has the address, so that whoever asks is told nothing of it. The mail of one has its id,
 //! and belongs to no stream: all mails of an address are counted together, whichever registration they are of.
+//!
+//! Of an address several wait, each with its own mail: else anybody could make a link good for nothing that was mailed
+//! to somebody else. No number bounds them. To count those of an address takes a lock that all who register with it
+//! wait for, and to drop some lets strangers choose which: there are as many as quotas let anybody ask for in the time
+//! that they wait, each of them a row beside that of its mail, which is kept for longer.
 
 use std::time::Duration;
 
@@ -9,7 +14,7 @@ use uuid::Uuid;
 
 use crate::claim::Digest;
 
-/// A registration that is to wait, in place of the one that waits for its address.
+/// A registration that is to wait, whatever else waits for its address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRegistration {
     /// The registration, and its mail: of version 7.

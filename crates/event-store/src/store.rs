@@ -174,8 +174,8 @@ pub trait EventStore: Clone + Send + Sync + 'static {
         good_for: Duration,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Keeps a registration until somebody has shown that the address is theirs, in place of the one that waits for
-    /// the address already, with its mail, which is due at once, and the answer to its request where that was named.
+    /// Keeps a registration until somebody has shown that the address is theirs, beside those that wait for the
+    /// address already, with its mail, which is due at once, and the answer to its request where that was named.
     /// By the same statements whoever has the address: whoever asks is told by nothing whether there is anybody.
     ///
     /// # Errors
@@ -187,7 +187,7 @@ pub trait EventStore: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), AppendError>> + Send;
 
     /// A registration that waits; `None` where there is none of this id, or where it waits no more: its time is over,
-    /// another one has taken its place, somebody has become a user by it, or whoever had the address was erased.
+    /// somebody has become a user with its address, by it or another one, or whoever had the address was erased.
     fn pending_registration(
         &self,
         id: uuid::Uuid,

@@ -5,8 +5,8 @@ use crate::user::page::Page;
 pub(super) const PAGE: Page = Page {
     heading: "Do you want this account?",
     before: "If you have asked for an account with this address, enter the password that you chose \
-             then. If it is not taken, somebody else has asked for one with this address after you: \
-             register again. If you have asked for none, close this page.",
+             then. If it is not taken, this mail may be for somebody else who has asked for one with \
+             this address: take your own mail, or register again. If you have asked for none, close this page.",
     action: "confirm-registration",
     fields: password,
     button: "Make my account",

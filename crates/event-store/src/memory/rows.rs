@@ -28,8 +28,8 @@ pub(super) struct Rows {
     pub(super) second_factors: BTreeMap<String, KeptSecondFactor>,
     pub(super) revocations: Vec<Revocation>,
     pub(super) mails: BTreeMap<Uuid, KeptMail>,
-    /// Those that wait, by the address.
-    pub(super) registrations: BTreeMap<Digest, KeptRegistration>,
+    /// Those that wait.
+    pub(super) registrations: BTreeMap<Uuid, KeptRegistration>,
     pub(super) published_to: Ends,
     pub(super) passed_over: BTreeSet<(String, i32, i64)>,
     pub(super) is_compared: bool,
@@ -50,7 +50,7 @@ pub(super) struct KeptSecondFactor {
 
 /// A registration that waits for so long.
 pub(super) struct KeptRegistration {
-    pub(super) id: Uuid,
+    pub(super) email: Digest,
     pub(super) sealed: Vec<u8>,
     pub(super) kept_at: Instant,
     pub(super) waits_for: Duration,
@@ -179,7 +179,7 @@ impl Rows {
                 let own = held.filter(|((of, _), held)| *of == kind && held.stream_id == stream);
                 let digests: Vec<Digest> = own.map(|((_, digest), _)| *digest).collect();
                 for digest in digests {
-                    self.registrations.remove(&digest);
+                    self.registrations.retain(|_, kept| kept.email != digest);
                     self.mails.retain(|_, kept| kept.mail.stream_id != mails_of(&digest));
                 }
                 self.release(kind, stream);
@@ -248,7 +248,9 @@ impl Rows {
                 }
             }
             Beside::NoPendingRegistration { id } => {
-                self.registrations.retain(|_, kept| kept.id != id);
+                if let Some(confirmed) = self.registrations.remove(&id) {
+                    self.registrations.retain(|_, kept| kept.email != confirmed.email);
+                }
             }
             Beside::Revocation { what, holds_for } => {
                 self.revocations.push(Revocation { what, written_at: Instant::now(), holds_for });

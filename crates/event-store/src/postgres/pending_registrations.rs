@@ -27,10 +27,6 @@ pub(super) async fn keep(
              INSERT INTO pending_registrations
                  (registration_id, email_digest, sealed_content, expires_at)
              VALUES ($1, $2, $3, now() + $4 * interval '1 second')
-             ON CONFLICT (email_digest) DO UPDATE
-             SET registration_id = excluded.registration_id,
-                 sealed_content = excluded.sealed_content, asked_at = excluded.asked_at,
-                 expires_at = excluded.expires_at
          )
          INSERT INTO mails (id, kind, stream_id, stream_version) VALUES ($1, $5, $6, 0)",
     )
@@ -64,10 +60,14 @@ pub(super) async fn find(
     Ok(row.map(|(sealed, holder)| PendingRegistration { sealed, holder }))
 }
 
+/// All that wait for the address of this one.
 pub(super) async fn remove(connection: &mut PgConnection, id: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query("DELETE FROM pending_registrations WHERE registration_id = $1")
-        .bind(id)
-        .execute(connection)
-        .await
-        .map(drop)
+    sqlx::query(
+        "DELETE FROM pending_registrations WHERE email_digest =
+             (SELECT email_digest FROM pending_registrations WHERE registration_id = $1)",
+    )
+    .bind(id)
+    .execute(connection)
+    .await
+    .map(drop)
 }

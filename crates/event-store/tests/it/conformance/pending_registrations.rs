@@ -1,4 +1,4 @@
-//! Registrations that wait: one of an address, each with a mail.
+//! Registrations that wait: any number of an address, each with a mail.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::samples::{first, key, next, request, take};
 
 of_every_store! {
     a_registration_waits_with_its_mail_until_somebody_has_become_a_user_by_it
-    of_an_address_the_last_one_waits
+    of_an_address_several_wait_until_somebody_has_become_a_user_by_one
     of_many_equal_requests_one_is_kept
     whose_the_address_is_now_is_found_beside_it
     what_was_asked_for_with_an_address_goes_with_whoever_is_erased
@@ -69,12 +69,24 @@ async fn a_registration_waits_with_its_mail_until_somebody_has_become_a_user_by_
     Ok(())
 }
 
-async fn of_an_address_the_last_one_waits(home: &impl Home) -> Result<()> {
+async fn of_an_address_several_wait_until_somebody_has_become_a_user_by_one(
+    home: &impl Home,
+) -> Result<()> {
     let store = open(home).await?;
     let earlier = kept(&store, "ann@x.org").await?;
     let later = kept(&store, "ann@x.org").await?;
-    ensure!(store.pending_registration(earlier).await?.is_none());
-    ensure!(store.pending_registration(later).await?.is_some());
+    let of_bob = kept(&store, "bob@x.org").await?;
+    for id in [earlier, later] {
+        ensure!(store.pending_registration(id).await?.is_some(), "{id}");
+    }
+    let due: Vec<_> = store.due_mails(10, Duration::ZERO).await?.iter().map(|it| it.id).collect();
+    ensure!(due.len() == 3 && due.contains(&earlier) && due.contains(&later), "{due:?}");
+    let beside = vec![Beside::NoPendingRegistration { id: earlier }];
+    store.append(Append { beside, ..first("user-a") }).await?;
+    for id in [earlier, later] {
+        ensure!(store.pending_registration(id).await?.is_none(), "{id}");
+    }
+    ensure!(store.pending_registration(of_bob).await?.is_some());
     Ok(())
 }
 
