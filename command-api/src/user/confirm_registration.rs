@@ -18,17 +18,17 @@ use std::sync::Arc;
 
 use api_description::Described;
 use axum::extract::{Request, State};
-use axum::response::Response;
-use domain::user::{RegisterVerifiedUser, UserId, VerifyEmail};
+use axum::response::{IntoResponse as _, Response};
+use domain::user::{RegisterVerifiedUser, UserId};
 use event_store::EventStore;
-use http::Uri;
+use http::{StatusCode, Uri};
 use lifecycle::http::RequestContext;
 use problem_details::{FieldError, Problem, ProblemType};
 
 use super::mail_link::{answered, followed, no_registration, said_by_link};
 use super::pending_registration::PendingRegistration;
 use super::request::Confirming;
-use super::shown::{nothing, registered};
+use super::shown::registered;
 use super::{Shared, Slice, Users, description};
 use crate::decision::incoming::Incoming;
 use crate::decision::request::{ANYBODY, Asked};
@@ -78,7 +78,7 @@ impl<S: EventStore> Slice<S> {
         let asked = self.asked(&incoming, ANYBODY)?.without_name();
         let waiting = self.commands().deciding().store.pending_registration(user.0).await;
         let Some(waiting) = waiting.map_err(closed::store_problem)? else {
-            return self.confirmed_before(user, &asked).await;
+            return self.confirmed_before(user).await;
         };
         let pending = self.deciding.registrations.open(user, &waiting.sealed);
         let pending = pending.ok_or_else(no_registration)?;
@@ -116,9 +116,11 @@ impl<S: EventStore> Slice<S> {
         let (commands, answer) = (self.commands(), registered(user.0));
         let made = commands.decide_beside::<Users>(user.0, asked, command, &beside, answer).await;
         match made {
-            // The link was used twice at once, and the other one has made it.
-            Err(refused) if refused.kind() == ProblemType::StateConflict => {
-                self.confirmed_before(user, asked).await
+            // The link was used twice at once, and the other one has made it; or they were erased since.
+            Err(refused)
+                if matches!(refused.kind(), ProblemType::StateConflict | ProblemType::Erased) =>
+            {
+                self.confirmed_before(user).await
             }
             made => made,
         }
@@ -128,13 +130,15 @@ impl<S: EventStore> Slice<S> {
     /// which it went. Else the token is good for nothing: somebody has become a user by another one with the address, or
     /// whoever had it was erased.
     ///
-    /// Nothing is told of the user, and no password is looked at: who found a used link learns nothing by it, and
-    /// cannot guess here without being made to wait.
-    async fn confirmed_before(&self, user: UserId, asked: &Asked<'_>) -> Result<Response, Problem> {
-        let commands = self.commands();
-        commands.state::<Users>(user.0).await?.ok_or_else(no_registration)?;
-        let command = VerifyEmail { email_number: FIRST_EMAIL };
-        commands.decide::<Users>(user.0, asked, command, nothing).await
+    /// Nothing is told of the user, not even which version they are of, and no password is looked at: who found a used
+    /// link learns nothing by it, and cannot guess here.
+    async fn confirmed_before(&self, user: UserId) -> Result<Response, Problem> {
+        let state = match self.commands().state::<Users>(user.0).await {
+            Err(problem) if problem.kind() == ProblemType::Erased => None,
+            state => state?,
+        };
+        let is_theirs = state.is_some_and(|user| !user.erased && user.email_number == FIRST_EMAIL);
+        if is_theirs { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(no_registration()) }
     }
 }
 

@@ -13,10 +13,18 @@ const NOT_DONE: [u16; 10] = [400, 404, 408, 409, 410, 413, 415, 429, 500, 503];
 
 /// What the token of a mail allows: told to programs by a status, and to a form by a page.
 pub(super) fn by_link(operation: Operation, done: &'static str) -> Operation {
-    let told = |answer: Answer| answer.headers(&[Header::ETag, Header::ConsistencyToken]);
+    done_by_link(operation, done, &[Header::ETag, Header::ConsistencyToken])
+}
+
+/// The same where nothing is told of whom it was done to.
+pub(super) fn by_used_link(operation: Operation, done: &'static str) -> Operation {
+    done_by_link(operation, done, &[])
+}
+
+fn done_by_link(operation: Operation, done: &'static str, told: &[Header]) -> Operation {
     let operation = operation
-        .answer(told(Answer::new(204, done)))
-        .answer(told(Answer::new(200, "It is, as a form is told.").content(PAGE, page())));
+        .answer(Answer::new(204, done).headers(told))
+        .answer(Answer::new(200, "It is, as a form is told.").content(PAGE, page()).headers(told));
     unless_done(operation)
 }
 

@@ -4,7 +4,7 @@ use api_description::{Answer, Example, Header, Operation, Verb, schema};
 use problem_details::ProblemType;
 use serde_json::json;
 
-use super::mail_link::{by_link, page, page_of_link, token};
+use super::mail_link::{by_used_link, page, page_of_link, token};
 use super::password::entered;
 use super::{TAG, accepted, bio, email, full_name, image, of_user, or_null, password, username};
 use crate::decision::description::{JSON, NO_TOKEN, decides, decides_unnamed};
@@ -66,7 +66,7 @@ pub(in crate::user) fn confirm_registration() -> Operation {
             Example::new("none", "A token that is none", 400)
                 .body(JSON, json!({"token": NO_TOKEN, "password": "correct horse battery"})),
         );
-    by_link(operation, "They were one already, by the same mail.")
+    by_used_link(operation, "They were one already, by the same mail.")
 }
 
 pub(in crate::user) fn registration_page() -> Operation {

@@ -105,6 +105,13 @@ fn told(answer: &Answer) -> (u16, &str) {
     (answer.status.as_u16(), answer.problem())
 }
 
+/// That nothing is told of a version of theirs, nor by what they are found.
+fn must_tell_of_no_user(answer: &Answer) {
+    for name in ["etag", "consistency-token", "location"] {
+        assert!(!answer.headers.contains_key(name), "{name} in {answer:?}");
+    }
+}
+
 /// That this is not the password, of which nothing is told.
 fn must_be_wrong(answer: &Answer) {
     assert_eq!(told(answer), (400, "invalid-request"), "{answer:?}");
@@ -192,18 +199,41 @@ async fn whoever_follows_the_mail_is_a_user_once() {
     ];
     for again in again {
         assert_eq!((again.status.as_u16(), &again.body), (204, &Value::Null));
+        must_tell_of_no_user(&again);
     }
     assert!(world.store.kept("anybody", "k1").await.is_none(), "its answer is kept");
     let pressed = press(&world, &token).await;
     assert!(matches!(page(&pressed), (200, text) if text.contains("You have an account")));
+    must_tell_of_no_user(&pressed);
     assert_eq!(world.log.versions(&ann.stream_id()), [1, 2]);
     assert_eq!(world.mailer.sent().len(), 1, "the address needs no other mail");
 
-    // As long as the address is theirs to which it went.
+    // As long as the address is theirs to which it went: else it is as if there never was anybody.
+    let nobody = confirm(&world, &signed(&world, Uuid::now_v7(), now() + 60)).await;
+    assert_eq!(told(&nobody), (400, "invalid-verification-token"));
     assert_eq!(change_email(&world, &ann, "ann@example.com").await.status, 200);
-    assert_eq!(told(&confirm(&world, &token).await), (409, "state-conflict"));
+    let changed = confirm(&world, &token).await;
+    assert_eq!((changed.status, &changed.body), (nobody.status, &nobody.body));
+    must_tell_of_no_user(&changed);
     world.call("DELETE", &ann.path("")).by(&ann.claims()).send().await;
-    assert_eq!(told(&confirm(&world, &token).await), (410, "erased"));
+    let erased = confirm(&world, &token).await;
+    assert_eq!((erased.status, &erased.body), (nobody.status, &nobody.body));
+    must_tell_of_no_user(&erased);
+}
+
+#[tokio::test]
+async fn a_used_link_tells_nothing_of_whoever_was_erased_with_the_address_that_it_went_to() {
+    let world = world().await;
+    world.starts_to_send_mails();
+    registers(&world, "ann", "ann@example.org").await;
+    settled(&world, 1).await;
+    let token = last_token(&world, "ann@example.org");
+    let ann = confirm(&world, &token).await;
+    let ann = Person::new(ann.body["id"].as_str().unwrap());
+    world.call("DELETE", &ann.path("")).by(&ann.claims()).send().await;
+    let erased = confirm(&world, &token).await;
+    assert_eq!(told(&erased), (400, "invalid-verification-token"));
+    must_tell_of_no_user(&erased);
 }
 
 #[tokio::test]
@@ -269,7 +299,8 @@ async fn a_mail_that_has_to_wait_for_the_one_before_leaves_later_with_a_link_of_
     settled(&world, 2).await;
     assert_eq!(world.store.settled(), [Ok("sent"), Ok("sent")]);
     assert!(!world.store.put_off().is_empty(), "the second one has waited");
-    let [of_eve, of_ann] = &tokens_to(&world, "ann@example.org")[..] else { panic!("no two") };
+    let tokens = tokens_to(&world, "ann@example.org");
+    let [of_eve, of_ann] = &tokens[..] else { panic!("{tokens:?}") };
     assert_ne!(of_eve, of_ann);
     let confirmed = confirm(&world, of_ann).await;
     assert_eq!((confirmed.status.as_u16(), &confirmed.body["username"]), (201, &json!("ann")));
@@ -313,6 +344,7 @@ async fn of_two_who_follow_one_mail_at_once_both_are_told_that_there_is_a_user()
     let mut statuses = [one.status.as_u16(), other.status.as_u16()];
     statuses.sort_unstable();
     assert_eq!(statuses, [201, 204], "{one:?} {other:?}");
+    must_tell_of_no_user(if one.status == 204 { &one } else { &other });
     assert_eq!(world.log.records().len(), 2, "one has registered");
 }
 
