@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use api_description::Described;
+use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use domain::decision::ClaimKind;
@@ -24,8 +25,7 @@ use super::request::Registration;
 use super::shown::registered;
 use super::{Shared, Slice, Users, description};
 use crate::decision::Beside;
-use crate::decision::answer::Answer;
-use crate::decision::request::{ANYBODY, Asked};
+use crate::decision::request::ANYBODY;
 use crate::password::HashedPassword;
 
 /// The canonical path.
@@ -75,23 +75,26 @@ impl<S: EventStore> Slice<S> {
         let rules = self.deciding.passwords.rules();
         let Registration { command, password } = Registration::read(&incoming.body, rules)?;
         let asked = self.asked(&incoming, ANYBODY)?;
+        if !self.deciding.registrations.reveal_accounts() {
+            let hash = self.deciding.passwords.hash(password).await.map_err(Problem::from)?;
+            return self.wait_for_mail(&command, &hash).await;
+        }
         // A request that was answered before hashes nothing.
         if let Some(answered) = self.commands().answered::<Users>(&asked).await? {
             return Ok(answered);
         }
         let hash = self.deciding.passwords.hash(password).await.map_err(Problem::from)?;
-        if !self.deciding.registrations.reveal_accounts() {
-            return self.wait_for_mail(&asked, &command, &hash).await;
-        }
         let beside = [Beside::PasswordHash(hash.as_phc().to_owned()), Beside::Mail(VERIFY_EMAIL)];
         let id = Uuid::now_v7();
         self.commands().decide_beside::<Users>(id, &asked, command, &beside, registered(id)).await
     }
 
     /// Keeps what was asked for until the link of its mail is followed.
+    ///
+    /// A name of the request keeps no answer: it would be given for longer than what was asked for waits, and what is
+    /// kept of a request tells no password, so that one who has chosen another would not find it.
     async fn wait_for_mail(
         &self,
-        asked: &Asked<'_>,
         command: &RegisterUser,
         hash: &HashedPassword,
     ) -> Result<Response, Problem> {
@@ -105,9 +108,8 @@ impl<S: EventStore> Slice<S> {
             mail: CONFIRM_REGISTRATION,
             waits_for: WAITS_FOR,
         };
+        self.commands().put_aside(registration).await?;
         let accepted = json!({"status": "accepted"});
-        let accepted =
-            Answer { version: None, ..Answer::showing(StatusCode::ACCEPTED, 0, &accepted) };
-        self.commands().put_aside::<Users>(asked, registration, accepted).await
+        Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())
     }
 }

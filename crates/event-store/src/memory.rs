@@ -213,19 +213,9 @@ impl EventStore for Memory {
         Ok(())
     }
 
-    async fn keep_registration(
-        &self,
-        registration: NewRegistration,
-        request: Option<NewRequest>,
-    ) -> Result<(), AppendError> {
+    async fn keep_registration(&self, registration: NewRegistration) -> Result<(), AppendError> {
         let NewRegistration { id, email, sealed, mail, waits_for } = registration;
         let mut rows = self.rows.lock();
-        if let Some(request) = request {
-            if rows.requests.contains_key(&request.key) {
-                return Err(AppendError::Answered);
-            }
-            rows.keep(request, None);
-        }
         let kept = KeptRegistration { email, sealed, kept_at: Instant::now(), waits_for };
         rows.registrations.insert(id, kept);
         rows.keep_mail(id, mail, &mails_of(&email), 0);

@@ -270,13 +270,8 @@ impl EventStore for Postgres {
         Ok(())
     }
 
-    async fn keep_registration(
-        &self,
-        registration: NewRegistration,
-        request: Option<NewRequest>,
-    ) -> Result<(), AppendError> {
-        let pool = &self.0.pool;
-        pending_registrations::keep(pool, &registration, request.as_ref()).await?;
+    async fn keep_registration(&self, registration: NewRegistration) -> Result<(), AppendError> {
+        pending_registrations::keep(&self.0.pool, &registration).await?;
         self.0.mail_wake.notify_one();
         Ok(())
     }

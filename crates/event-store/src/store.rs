@@ -175,15 +175,11 @@ pub trait EventStore: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Keeps a registration until somebody has shown that the address is theirs, beside those that wait for the
-    /// address already, with its mail, which is due at once, and the answer to its request where that was named.
-    /// By the same statements whoever has the address: whoever asks is told by nothing whether there is anybody.
-    ///
-    /// # Errors
-    /// [`AppendError::Answered`] where the request has an answer.
+    /// address already, with its mail, which is due at once. By the same statements whoever has the address: whoever
+    /// asks is told by nothing whether there is anybody.
     fn keep_registration(
         &self,
         registration: NewRegistration,
-        request: Option<NewRequest>,
     ) -> impl Future<Output = Result<(), AppendError>> + Send;
 
     /// A registration that waits; `None` where there is none of this id, or where it waits no more: its time is over,

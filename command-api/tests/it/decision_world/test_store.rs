@@ -275,13 +275,9 @@ impl EventStore for TestStore {
         self.memory.keep_mail_for_holder(id, kind, value, good_for).await
     }
 
-    async fn keep_registration(
-        &self,
-        registration: NewRegistration,
-        request: Option<NewRequest>,
-    ) -> Result<(), AppendError> {
+    async fn keep_registration(&self, registration: NewRegistration) -> Result<(), AppendError> {
         self.must_answer("keep_registration")?;
-        self.memory.keep_registration(registration, request).await
+        self.memory.keep_registration(registration).await
     }
 
     async fn pending_registration(

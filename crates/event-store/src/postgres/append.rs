@@ -82,7 +82,7 @@ pub(super) async fn commit(transaction: Transaction<'_, Postgres>) -> Result<(),
     })
 }
 
-pub(super) async fn keep_request(
+async fn keep_request(
     connection: &mut PgConnection,
     request: &NewRequest,
     event: Option<(&str, u64)>,

@@ -4,24 +4,15 @@ use domain::decision::ClaimKind;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::append::{commit, keep_request};
+use super::append::commit;
 use super::failed;
 use crate::append::AppendError;
 use crate::pending_registration::{NewRegistration, PendingRegistration, mails_of};
-use crate::request::NewRequest;
 
 /// One row and one mail, whoever has the address.
-pub(super) async fn keep(
-    pool: &PgPool,
-    registration: &NewRegistration,
-    request: Option<&NewRequest>,
-) -> Result<(), AppendError> {
+pub(super) async fn keep(pool: &PgPool, registration: &NewRegistration) -> Result<(), AppendError> {
     let NewRegistration { id, email, sealed, mail, waits_for } = registration;
     let mut transaction = pool.begin().await.map_err(failed)?;
-    // First, so that a second request of the name waits here for what becomes of this one.
-    if let Some(request) = request {
-        keep_request(&mut transaction, request, None).await?;
-    }
     sqlx::query(
         "WITH kept AS (
              INSERT INTO pending_registrations

@@ -6,17 +6,15 @@ use anyhow::{Context as _, Result, ensure};
 use event_store::beside::{Beside, SENT};
 use event_store::claim::{Claim, Digest};
 use event_store::pending_registration::{NewRegistration, PendingRegistration};
-use event_store::{Append, AppendError, EventStore};
-use futures_util::future::join_all;
+use event_store::{Append, EventStore};
 use uuid::Uuid;
 
 use super::{Home, of_every_store, open};
-use crate::samples::{first, key, next, request, take};
+use crate::samples::{first, key, next, take};
 
 of_every_store! {
     a_registration_waits_with_its_mail_until_somebody_has_become_a_user_by_it
     of_an_address_several_wait_until_somebody_has_become_a_user_by_one
-    of_many_equal_requests_one_is_kept
     whose_the_address_is_now_is_found_beside_it
     what_was_asked_for_with_an_address_goes_with_whoever_is_erased
     mails_of_an_address_are_counted_together
@@ -45,7 +43,7 @@ fn wanted(address: &str) -> NewRegistration {
 async fn kept(store: &impl EventStore, address: &str) -> Result<Uuid> {
     let registration = wanted(address);
     let id = registration.id;
-    store.keep_registration(registration, None).await?;
+    store.keep_registration(registration).await?;
     Ok(id)
 }
 
@@ -87,19 +85,6 @@ async fn of_an_address_several_wait_until_somebody_has_become_a_user_by_one(
         ensure!(store.pending_registration(id).await?.is_none(), "{id}");
     }
     ensure!(store.pending_registration(of_bob).await?.is_some());
-    Ok(())
-}
-
-async fn of_many_equal_requests_one_is_kept(home: &impl Home) -> Result<()> {
-    let store = open(home).await?;
-    let keep = || store.keep_registration(wanted("ann@x.org"), Some(request("one", None)));
-    let racing = join_all((0..8).map(|_| keep())).await;
-    ensure!(racing.iter().filter(|kept| kept.is_ok()).count() == 1, "{racing:?}");
-    let answered = |kept: &&_| matches!(kept, Err(AppendError::Answered));
-    ensure!(racing.iter().filter(answered).count() == 7, "{racing:?}");
-    ensure!(store.due_mails(10, MINUTE).await?.len() == 1);
-    let answered = store.answered(&request("one", None).key).await?.context("there is none")?;
-    ensure!(answered.answer.as_deref() == Some(b"an answer") && answered.event.is_none());
     Ok(())
 }
 
@@ -161,7 +146,7 @@ async fn one_whose_time_is_over_is_forgotten(home: &impl Home) -> Result<()> {
     let store = open(home).await?;
     let lapsed = NewRegistration { waits_for: Duration::ZERO, ..wanted("ann@x.org") };
     let id = lapsed.id;
-    store.keep_registration(lapsed, None).await?;
+    store.keep_registration(lapsed).await?;
     let waits = kept(&store, "bob@x.org").await?;
     ensure!(store.pending_registration(id).await?.is_none());
     ensure!(store.forget(MINUTE).await? == 1);
