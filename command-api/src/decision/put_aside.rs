@@ -10,7 +10,7 @@ impl<S: EventStore> Commands<S> {
     /// Keeps a registration until somebody has shown that the address is theirs.
     ///
     /// # Errors
-    /// The store does not answer.
+    /// The store does not answer, or has hashed addresses with another secret than this process has.
     pub(crate) async fn put_aside(&self, registration: NewRegistration) -> Result<(), Problem> {
         let kept = self.0.store.keep_registration(registration).await;
         kept.map_err(closed::problem)

@@ -271,7 +271,8 @@ impl EventStore for Postgres {
     }
 
     async fn keep_registration(&self, registration: NewRegistration) -> Result<(), AppendError> {
-        pending_registrations::keep(&self.0.pool, &registration).await?;
+        let Shared { pool, claim_key, .. } = &*self.0;
+        pending_registrations::keep(pool, &registration, claim_key).await?;
         self.0.mail_wake.notify_one();
         Ok(())
     }

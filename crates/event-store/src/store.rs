@@ -176,7 +176,11 @@ pub trait EventStore: Clone + Send + Sync + 'static {
 
     /// Keeps a registration until somebody has shown that the address is theirs, beside those that wait for the
     /// address already, with its mail, which is due at once. By the same statements whoever has the address: whoever
-    /// asks is told by nothing whether there is anybody.
+    /// asks is told by nothing whether there is anybody. A store that was not compared keeps it too: nothing is decided
+    /// by it.
+    ///
+    /// # Errors
+    /// [`AppendError::Closed`] where the hash of the address is under another key than those of claims.
     fn keep_registration(
         &self,
         registration: NewRegistration,

@@ -22,6 +22,11 @@ impl<S: EventStore, M: Mailer> Mailing<S, M> {
             return self.to_holder(due, stream_id).await;
         }
         let user = UserId(due.id);
+        // Also that nobody has the address is true of a store alone that was compared with the log.
+        let state = self.commands.state::<Users>(user.0).await;
+        if state.map_err(|problem| why_not(due, &problem))?.is_some() {
+            return Err(not_needed());
+        }
         let pending = self.registrations.open(user, &waiting.sealed);
         let until = due.asked_for_at().map(|at| at.after(WAITS_FOR));
         let Some((pending, until)) = pending.zip(until) else {

@@ -11,7 +11,8 @@ use event_store::pending_registration::{NewRegistration, PendingRegistration};
 use event_store::request::{AnsweredRequest, NewRequest, RequestKey};
 use event_store::second_factor::{SecondFactor, UsedCode};
 use event_store::{
-    Append, AppendError, Event, EventStore, Found, LogPlace, State, StoreError, StoredStream,
+    Append, AppendError, Closed, Event, EventStore, Found, LogPlace, State, StoreError,
+    StoredStream,
 };
 use parking_lot::Mutex;
 use tokio::sync::Barrier;
@@ -65,6 +66,8 @@ struct Told {
     has_old_states: AtomicBool,
     /// Whether the keys of persons are lost.
     has_lost_keys: AtomicBool,
+    /// Whether its claims are under another key than its callers'.
+    is_of_another_key: AtomicBool,
     /// Times that it does not write down what became of a mail.
     unsettled: AtomicI32,
     settled: Mutex<Vec<Settled>>,
@@ -108,6 +111,11 @@ impl TestStore {
     /// From now on it finds no person's key.
     pub(crate) fn has_lost_keys(&self) {
         self.told.has_lost_keys.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on its claims are under another key than its callers'.
+    pub(crate) fn is_of_another_key(&self) {
+        self.told.is_of_another_key.store(true, Ordering::Relaxed);
     }
 
     /// The next so many times it does not write down what became of a mail.
@@ -277,6 +285,9 @@ impl EventStore for TestStore {
 
     async fn keep_registration(&self, registration: NewRegistration) -> Result<(), AppendError> {
         self.must_answer("keep_registration")?;
+        if self.told.is_of_another_key.load(Ordering::Relaxed) {
+            return Err(Closed::OtherKey.into());
+        }
         self.memory.keep_registration(registration).await
     }
 

@@ -461,6 +461,44 @@ async fn each_registration_with_an_address_is_mailed_to_whatever_the_clocks_of_p
 }
 
 #[tokio::test]
+async fn upon_a_store_that_was_not_compared_nobody_is_mailed_a_link() {
+    let setup = Setup { reveals_accounts: false, has_relay: false, ..Setup::default() };
+    let world = World::of(setup).await;
+    registers(&world, "ann", "ann@example.org").await;
+    world.starts_to_send_mails();
+    settled(&world, 1).await;
+    assert!(world.store.settled()[0].is_err(), "it is tried again");
+    assert!(world.mailer.sent().is_empty(), "somebody may have the address");
+    world.starts_to_publish().await;
+    world.mails_come_to("the mail was sent", |world| world.mailer.sent().len() == 1).await;
+    assert_eq!(confirm(&world, &last_token(&world, "ann@example.org")).await.status, 201);
+}
+
+#[tokio::test]
+async fn whoever_has_become_a_user_already_is_mailed_no_link() {
+    let world = world().await;
+    let ann = registered(&world, "ann").await;
+    // As after a restore that had what waited, and a repair by which she is a user again.
+    let (id, sealed) = (ann.id.parse().unwrap(), b"what she had asked for".to_vec());
+    let email = world.commands.deciding().claim_key.digest("email", "other@example.org");
+    let (mail, waits_for) = (CONFIRM_REGISTRATION, HOUR);
+    let again = NewRegistration { id, email, sealed, mail, waits_for };
+    world.store.keep_registration(again).await.unwrap();
+    world.starts_to_send_mails();
+    settled(&world, 2).await;
+    assert_eq!(world.store.settled(), [Ok("sent"), Ok("not-needed")]);
+}
+
+#[tokio::test]
+async fn where_addresses_are_hashed_with_another_secret_nothing_is_kept() {
+    let world = world().await;
+    world.store.is_of_another_key();
+    let refused = register(&world, "ann", "ann@example.org").await;
+    assert_eq!(told(&refused), (503, "store-not-compared"));
+    assert_eq!(world.store.memory().mails(), 0);
+}
+
+#[tokio::test]
 async fn what_waits_for_an_address_goes_with_whoever_is_erased() {
     let world = world().await;
     let ann = registered(&world, "ann").await;

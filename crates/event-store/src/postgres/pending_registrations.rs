@@ -6,20 +6,29 @@ use uuid::Uuid;
 
 use super::append::commit;
 use super::failed;
-use crate::append::AppendError;
+use crate::append::{AppendError, Closed};
+use crate::claim::Digest;
 use crate::pending_registration::{NewRegistration, PendingRegistration, mails_of};
 
-/// One row and one mail, whoever has the address.
-pub(super) async fn keep(pool: &PgPool, registration: &NewRegistration) -> Result<(), AppendError> {
+/// One row and one mail, whoever has the address. Not under another key than that of claims: the hash would be that of
+/// nobody's address, and whoever has an account would be mailed a link.
+pub(super) async fn keep(
+    pool: &PgPool,
+    registration: &NewRegistration,
+    claim_key: &Digest,
+) -> Result<(), AppendError> {
     let NewRegistration { id, email, sealed, mail, waits_for } = registration;
     let mut transaction = pool.begin().await.map_err(failed)?;
-    sqlx::query(
+    let kept = sqlx::query(
         "WITH kept AS (
              INSERT INTO pending_registrations
                  (registration_id, email_digest, sealed_content, expires_at)
-             VALUES ($1, $2, $3, now() + $4 * interval '1 second')
+             SELECT $1, $2, $3, now() + $4 * interval '1 second'
+             FROM standing WHERE coalesce(claim_key = $7, true)
+             RETURNING registration_id
          )
-         INSERT INTO mails (id, kind, stream_id, stream_version) VALUES ($1, $5, $6, 0)",
+         INSERT INTO mails (id, kind, stream_id, stream_version)
+         SELECT registration_id, $5, $6, 0 FROM kept",
     )
     .bind(*id)
     .bind(&email[..])
@@ -27,9 +36,13 @@ pub(super) async fn keep(pool: &PgPool, registration: &NewRegistration) -> Resul
     .bind(waits_for.as_secs_f64())
     .bind(*mail)
     .bind(mails_of(email))
+    .bind(&claim_key[..])
     .execute(&mut *transaction)
     .await
     .map_err(failed)?;
+    if kept.rows_affected() == 0 {
+        return Err(Closed::OtherKey.into());
+    }
     commit(transaction).await?;
     Ok(())
 }

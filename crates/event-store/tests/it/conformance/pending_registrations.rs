@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use event_store::beside::{Beside, SENT};
-use event_store::claim::{Claim, Digest};
+use event_store::claim::{Claim, ClaimKey, Digest};
 use event_store::pending_registration::{NewRegistration, PendingRegistration};
-use event_store::{Append, EventStore};
+use event_store::{Append, AppendError, Closed, EventStore};
 use uuid::Uuid;
 
-use super::{Home, of_every_store, open};
+use super::{Home, InPostgres, of_every_store, open};
 use crate::samples::{first, key, next, take};
 
 of_every_store! {
@@ -19,6 +19,7 @@ of_every_store! {
     what_was_asked_for_with_an_address_goes_with_whoever_is_erased
     mails_of_an_address_are_counted_together
     one_whose_time_is_over_is_forgotten
+    also_a_store_that_was_not_compared_keeps_one
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -152,5 +153,28 @@ async fn one_whose_time_is_over_is_forgotten(home: &impl Home) -> Result<()> {
     ensure!(store.forget(MINUTE).await? == 1);
     ensure!(store.forget(MINUTE).await? == 0);
     ensure!(store.pending_registration(waits).await?.is_some());
+    Ok(())
+}
+
+async fn also_a_store_that_was_not_compared_keeps_one(home: &impl Home) -> Result<()> {
+    let store = home.store();
+    let id = kept(&store, "ann@x.org").await?;
+    ensure!(store.pending_registration(id).await?.is_some());
+    Ok(())
+}
+
+#[tokio::test]
+async fn under_another_key_than_that_of_claims_nothing_is_kept() -> Result<()> {
+    let home = InPostgres::new("under_another_key_than_that_of_claims_nothing_is_kept").await?;
+    let store = open(&home).await?;
+    let another = home.store_under(&ClaimKey::derive(b"another secret"))?;
+    let registration = wanted("ann@x.org");
+    let id = registration.id;
+    let refused = another.keep_registration(registration.clone()).await;
+    ensure!(matches!(refused, Err(AppendError::Closed(Closed::OtherKey))), "{refused:?}");
+    ensure!(store.pending_registration(id).await?.is_none());
+    ensure!(store.due_mails(10, MINUTE).await?.is_empty());
+    store.keep_registration(registration).await?;
+    ensure!(store.pending_registration(id).await?.is_some());
     Ok(())
 }
