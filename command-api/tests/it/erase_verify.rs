@@ -212,7 +212,8 @@ async fn what_must_not_be_there_is_found_without_knowing_what_it_says() -> Resul
          VALUES ('p', 'hash', 'r', '\\x07', '{user}', NULL), ('p', 'answer', 'r', NULL, '{user}', '\\x07'),
                 ('p', 'neither', 'r', NULL, '{user}', NULL)",
         "INSERT INTO {store}.mails (id, kind, stream_id, stream_version)
-         VALUES (gen_random_uuid(), 'verify-email', 'user-{user}', 1)",
+         VALUES (gen_random_uuid(), 'verify-email', 'user-{user}', 1),
+                ('{user}', 'confirm-registration', 'registration-07', 0)",
         "UPDATE {store}.streams SET state = (state::jsonb || jsonb_build_object('erased', false,
              'bio', jsonb_build_object('event_id', gen_random_uuid(), 'bytes', 'AQ==')))::text",
         "UPDATE {store}.events SET published_offset = NULL, published_partition = NULL
@@ -239,7 +240,7 @@ async fn what_must_not_be_there_is_found_without_knowing_what_it_says() -> Resul
         ("t_identity.pending_registrations of the user", 1),
         ("t_event_store.claims of the user", 1),
         ("t_event_store.requests of the user", 2),
-        ("t_event_store.mails of the user", 1),
+        ("t_event_store.mails of the user", 2),
         ("t_read_models.user_rows of the user", 1),
         ("t_event_store.streams of the user", 2),
         ("the last of t_event_store.events of the user", 1),

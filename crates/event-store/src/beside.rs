@@ -22,7 +22,7 @@ pub enum Beside {
         key: [u8; 32],
     },
     /// A person is erased: the key is destroyed, and so are password hash, second factor, answers to
-    /// requests and mails that wait.
+    /// requests, mails that wait and what is left of the registration by which they have become a user.
     Erasure {
         /// The person.
         subject: String,

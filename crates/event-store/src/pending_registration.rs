@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::beside::DueMail;
 use crate::claim::Digest;
 
 /// A registration that is to wait, whatever else waits for its address.
@@ -38,10 +39,18 @@ pub struct PendingRegistration {
     pub holder: Option<String>,
 }
 
+/// What stands in the place of a stream in the mails of registrations, before the hash of their address.
+const REGISTRATION: &str = "registration-";
+
 /// What stands in the place of a stream in the mails of registrations with an address.
 pub(crate) fn mails_of(email: &Digest) -> String {
     let digits: String = email.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("registration-{digits}")
+    format!("{REGISTRATION}{digits}")
+}
+
+/// Whether it is the mail of a registration.
+pub(crate) fn is_of_registration(mail: &DueMail) -> bool {
+    mail.stream_id.starts_with(REGISTRATION)
 }
 
 #[cfg(test)]

@@ -514,6 +514,16 @@ async fn what_waits_for_an_address_goes_with_whoever_is_erased() {
 }
 
 #[tokio::test]
+async fn of_whoever_is_erased_no_mail_to_the_address_is_left_with_which_they_have_registered() {
+    let world = world().await;
+    let ann = registered(&world, "ann").await;
+    assert_eq!(change_email(&world, &ann, "ann@example.com").await.status, 200);
+    let before = world.store.memory().mails();
+    world.call("DELETE", &ann.path("")).by(&ann.claims()).send().await;
+    assert_eq!(world.store.memory().mails(), before - 1, "it holds the hash of the address");
+}
+
+#[tokio::test]
 async fn a_token_that_is_forged_or_of_what_waits_no_more_makes_nobody_a_user() {
     let world = world().await;
     let keep = async |waits_for: Duration| {

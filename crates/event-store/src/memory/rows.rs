@@ -10,7 +10,7 @@ use crate::append::{Append, AppendError, Closed};
 use crate::beside::{Beside, DueMail, NOT_NEEDED, Revoked, SENT};
 use crate::claim::{Claim, Digest};
 use crate::event::Event;
-use crate::pending_registration::mails_of;
+use crate::pending_registration::{is_of_registration, mails_of};
 use crate::request::{AnsweredRequest, NewRequest, RequestKey};
 use crate::second_factor::SecondFactor;
 use crate::store::{Ends, StoredStream};
@@ -287,6 +287,10 @@ impl Rows {
         self.second_factors.remove(subject);
         let mails = self.mails.values_mut().filter(|kept| kept.mail.stream_id == stream_id);
         mails.filter(|kept| kept.settled.is_none()).for_each(|kept| kept.settle("erased"));
+        if let Ok(id) = Uuid::parse_str(subject) {
+            self.registrations.remove(&id);
+            self.mails.retain(|_, kept| kept.mail.id != id || !is_of_registration(&kept.mail));
+        }
         for request in self.requests.values_mut() {
             if request.subject.as_deref() == Some(subject) {
                 (request.answer, request.body_hash) = (None, None);

@@ -281,5 +281,9 @@ async fn erase(
     ] {
         sqlx::query(statement).bind(subject).bind(stream_id).execute(&mut *connection).await?;
     }
-    Ok(())
+    match Uuid::parse_str(subject) {
+        Ok(id) => pending_registrations::erase(connection, id).await,
+        // Of no other id somebody has become who they are by a registration that has waited.
+        Err(_) => Ok(()),
+    }
 }

@@ -75,3 +75,18 @@ pub(super) async fn remove(connection: &mut PgConnection, id: Uuid) -> Result<()
     .await
     .map(drop)
 }
+
+/// What is left of the registration by which somebody has become a user, who is erased: its mail holds the hash of the
+/// address that they had then, which may be another one than goes with their claims.
+pub(super) async fn erase(connection: &mut PgConnection, id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "WITH unmailed AS (
+             DELETE FROM mails WHERE id = $1 AND stream_id LIKE 'registration-%'
+         )
+         DELETE FROM pending_registrations WHERE registration_id = $1",
+    )
+    .bind(id)
+    .execute(connection)
+    .await
+    .map(drop)
+}

@@ -62,9 +62,13 @@ const CHECKS: [Check; 8] = [
     },
     Check {
         table: "{event_store}.mails",
-        statement: "SELECT count(*), count(*) FILTER (WHERE settled_at IS NULL)
-                    FROM {event_store}.mails WHERE stream_id = 'user-' || $1",
-        what: "that waits to be sent",
+        statement: "SELECT count(*),
+                           count(*) FILTER (
+                               WHERE settled_at IS NULL OR stream_id LIKE 'registration-%')
+                    FROM {event_store}.mails
+                    WHERE stream_id = 'user-' || $1
+                    OR id = $1::uuid AND stream_id LIKE 'registration-%'",
+        what: "that waits to be sent, or has the hash of an address",
         without_row: None,
     },
     Check {

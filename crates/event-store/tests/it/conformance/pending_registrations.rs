@@ -17,6 +17,7 @@ of_every_store! {
     of_an_address_several_wait_until_somebody_has_become_a_user_by_one
     whose_the_address_is_now_is_found_beside_it
     what_was_asked_for_with_an_address_goes_with_whoever_is_erased
+    of_whoever_is_erased_nothing_is_left_of_an_address_from_before
     mails_of_an_address_are_counted_together
     one_whose_time_is_over_is_forgotten
     also_a_store_that_was_not_compared_keeps_one
@@ -118,6 +119,23 @@ async fn what_was_asked_for_with_an_address_goes_with_whoever_is_erased(
     let of_bob = kept(&store, "bob@x.org").await?;
     let claims = ["username", "email"].map(|kind| Claim::Release { kind }).to_vec();
     store.append(Append { claims, ..next(&ann) }).await?;
+    ensure!(store.pending_registration(of_ann).await?.is_none());
+    ensure!(store.pending_registration(of_bob).await?.is_some());
+    let due = store.due_mails(10, MINUTE).await?;
+    ensure!(due.len() == 1 && due[0].id == of_bob, "{due:?}");
+    Ok(())
+}
+
+async fn of_whoever_is_erased_nothing_is_left_of_an_address_from_before(
+    home: &impl Home,
+) -> Result<()> {
+    let store = open(home).await?;
+    // She has another address by now, so that none of her claims leads to this one.
+    let of_ann = kept(&store, "ann@x.org").await?;
+    let of_bob = kept(&store, "bob@x.org").await?;
+    let stream_id = format!("user-{of_ann}");
+    let erasure = Beside::Erasure { subject: of_ann.to_string(), stream_id: stream_id.clone() };
+    store.append(Append { beside: vec![erasure], ..first(&stream_id) }).await?;
     ensure!(store.pending_registration(of_ann).await?.is_none());
     ensure!(store.pending_registration(of_bob).await?.is_some());
     let due = store.due_mails(10, MINUTE).await?;
