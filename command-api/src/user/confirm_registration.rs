@@ -14,6 +14,7 @@
 
 mod page;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use api_description::Described;
@@ -22,19 +23,20 @@ use axum::response::{IntoResponse as _, Response};
 use domain::user::{RegisterVerifiedUser, UserId};
 use event_store::EventStore;
 use http::{StatusCode, Uri};
-use lifecycle::http::RequestContext;
+use lifecycle::http::{ClientAddress, RequestContext};
 use problem_details::{FieldError, Problem, ProblemType};
 
 use super::mail_link::{answered, followed, no_registration, said_by_link};
 use super::pending_registration::PendingRegistration;
 use super::request::Confirming;
 use super::shown::registered;
-use super::{Shared, Slice, Users, description};
+use super::{Shared, Slice, Users, description, occurrence};
 use crate::decision::incoming::Incoming;
 use crate::decision::request::{ANYBODY, Asked};
 use crate::decision::{Beside, closed, now};
 use crate::form::is_sent;
 use crate::password::{HashedPassword, Password};
+use crate::throttle::Attempt;
 use page::PAGE;
 
 /// Where it is said.
@@ -56,17 +58,19 @@ async fn registration_page<S: EventStore>(State(slice): Shared<S>, uri: Uri) -> 
 
 async fn confirm_registration<S: EventStore>(
     State(slice): Shared<S>,
+    ClientAddress(address): ClientAddress,
     context: RequestContext,
     request: Request,
 ) -> Response {
     let is_form = is_sent(request.headers());
-    let confirmed = slice.confirm_registration(context, request, is_form).await;
+    let confirmed = slice.confirm_registration(address, context, request, is_form).await;
     answered(is_form, &PAGE, confirmed)
 }
 
 impl<S: EventStore> Slice<S> {
     async fn confirm_registration(
         &self,
+        client: IpAddr,
         context: RequestContext,
         request: Request,
         is_form: bool,
@@ -82,25 +86,36 @@ impl<S: EventStore> Slice<S> {
         };
         let pending = self.deciding.registrations.open(user, &waiting.sealed);
         let pending = pending.ok_or_else(no_registration)?;
-        self.must_be_chosen(password, &pending).await?;
+        self.must_be_chosen(user, &pending, password, client).await?;
         self.make_user(user, pending, &asked).await
     }
 
-    /// Lets whoever knows the password of what waits go on.
-    ///
-    /// Nobody is made to wait who guesses: whoever has the token reads the mail, and finds out no more than what
-    /// somebody has chosen who is no user. Quotas and the bound of hashes hold here as elsewhere.
+    /// Lets whoever knows the password of what waits go on. Failures count for the registration, and make whoever guesses
+    /// wait: of a stranger's, the reader of the mail is not to find out a password that may open more than this.
     ///
     /// # Errors
-    /// They do not know it, or nobody can say now.
+    /// They do not know it, have to wait, or nobody can say now.
     async fn must_be_chosen(
         &self,
-        password: Password,
+        user: UserId,
         pending: &PendingRegistration,
+        password: Password,
+        client: IpAddr,
     ) -> Result<(), Problem> {
+        let attempt = Attempt::of_pending(&self.commands().deciding().claim_key, user, client);
+        let admitted = self.deciding.throttle.admit(attempt).await?;
         let hash = HashedPassword::from_phc(pending.password_hash.clone());
-        let verified = self.deciding.passwords.compare(password, Some(hash)).await?;
-        if verified.is_right() { Ok(()) } else { Err(not_chosen()) }
+        let passwords = self.deciding.passwords.clone();
+        let comparing = async move {
+            let verified = passwords.compare(password, Some(hash)).await.map_err(Problem::from);
+            verified.map(|verified| verified.is_right().then_some(()))
+        };
+        let failed = move || occurrence::registration_refused(user);
+        let (admitted, right) = admitted.tried(comparing, failed).await?;
+        if right.is_none() {
+            return Err(not_chosen());
+        }
+        admitted.let_in().await
     }
 
     /// Makes somebody a user of what waits.

@@ -61,7 +61,11 @@ pub(in crate::user) fn confirm_registration() -> Operation {
         .body(JSON, with_token.clone())
         .body(FORM, with_token)
         .answer(of_user(201, "The user. A form is told so by a page.").content(PAGE, page()))
-        .problems(&[ProblemType::AlreadyTaken, ProblemType::NotReady])
+        .problems(&[
+            ProblemType::AlreadyTaken,
+            ProblemType::NotReady,
+            ProblemType::TooManyAttempts,
+        ])
         .example(
             Example::new("none", "A token that is none", 400)
                 .body(JSON, json!({"token": NO_TOKEN, "password": "correct horse battery"})),

@@ -257,6 +257,7 @@ async fn whoever_does_not_know_the_password_is_no_user_by_the_mail_and_uses_noth
     for wrong in [ANOTHER, "", &"long ".repeat(1_000)] {
         must_be_wrong(&confirm_with(&world, &token, wrong).await);
     }
+    world.failures.pass(HOUR);
     must_be_wrong(&confirming(&world, &token, ANOTHER).named("k1").send().await);
     let silent = world.call("POST", CONFIRM).saying(&json!({"token": token})).send().await;
     assert_eq!(told(&silent), (400, "invalid-request"));
@@ -266,6 +267,39 @@ async fn whoever_does_not_know_the_password_is_no_user_by_the_mail_and_uses_noth
     // Passwords are not compared under one name: it keeps no answer.
     assert_eq!(confirming(&world, &token, PASSWORD).named("k1").send().await.status, 201);
     assert_eq!(log_in(&world, "ann").await, 200);
+}
+
+#[tokio::test]
+async fn whoever_guesses_the_password_of_a_registration_has_to_wait_and_keeps_nobody_else_waiting()
+{
+    let world = world().await;
+    world.starts_to_send_mails();
+    registers(&world, "ann", "one@example.org").await;
+    registers(&world, "ann", "two@example.org").await;
+    settled(&world, 2).await;
+    let token = last_token(&world, "one@example.org");
+    for n in 1..=3 {
+        let guess = confirming(&world, &token, ANOTHER).from(&format!("198.51.100.{n}"));
+        must_be_wrong(&guess.send().await);
+    }
+    assert_eq!(world.failures.counted(), 3);
+    // Wherever they are, and whether it is right or not.
+    for password in [ANOTHER, PASSWORD] {
+        let refused = confirming(&world, &token, password).from("198.51.100.4").send().await;
+        assert_eq!(told(&refused), (429, "too-many-attempts"));
+        assert_eq!(refused.header("retry-after"), "1");
+    }
+    let pressed = press(&world, &token).await;
+    assert_eq!(page(&pressed).0, 429);
+    assert_eq!(world.failures.counted(), 3, "who has to wait is not counted");
+    // Neither another registration under the name, nor whoever has the name.
+    let other = last_token(&world, "two@example.org");
+    assert_eq!(confirm(&world, &other).await.status, 201);
+    assert_eq!(log_in(&world, "ann").await, 200);
+    world.failures.pass(Duration::from_secs(1));
+    assert_eq!(told(&confirm(&world, &token).await), (409, "already-taken"));
+    world.failures.is_away(true);
+    assert_eq!(told(&confirm(&world, &token).await), (503, "database-unavailable"));
 }
 
 #[tokio::test]
