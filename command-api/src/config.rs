@@ -170,7 +170,7 @@ impl Config {
                 table::PAYLOAD_MAX_BYTES.name
             ));
         }
-        if !self.registrations.reveal_accounts() && self.mail.mailer.is_none() {
+        if !self.registrations.reveals_accounts() && self.mail.mailer.is_none() {
             settings.fault(format!(
                 "{} must be true where no mail leaves ({}): with false somebody becomes a user by a mail alone",
                 table::REGISTRATION_REVEALS_ACCOUNTS.name,

@@ -22,7 +22,7 @@ pub(super) const WAITS_FOR: Duration = Duration::from_secs(24 * 3_600);
 /// How people register. Clones are the same; never printed.
 #[derive(Clone)]
 pub struct Registrations {
-    reveal_accounts: bool,
+    reveals_accounts: bool,
     sealing: Sealing,
 }
 
@@ -49,14 +49,14 @@ impl Registrations {
     pub fn from_settings(settings: &mut Settings) -> Self {
         let secret = TokenSecret::of_sessions(settings);
         Self {
-            reveal_accounts: settings.text(&table::REGISTRATION_REVEALS_ACCOUNTS) == "true",
+            reveals_accounts: settings.text(&table::REGISTRATION_REVEALS_ACCOUNTS) == "true",
             sealing: Sealing::derive(secret.as_bytes(), "pending-registrations"),
         }
     }
 
     /// Whether whoever registers is told that name or address are somebody else's.
-    pub fn reveal_accounts(&self) -> bool {
-        self.reveal_accounts
+    pub fn reveals_accounts(&self) -> bool {
+        self.reveals_accounts
     }
 
     /// What was asked for, as it waits under this id.
@@ -156,12 +156,12 @@ mod tests {
 
     #[test]
     fn accounts_are_revealed_unless_it_is_said_otherwise() {
-        assert!(registrations("a secret").reveal_accounts());
+        assert!(registrations("a secret").reveals_accounts());
         for name in ["MILLRACE_REGISTRATION_REVEALS_ACCOUNTS", "REGISTRATION_REVEALS_ACCOUNTS"] {
             let pairs = [("MILLRACE_PROFILE", "dev"), (name, "false")];
             let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
             let mut settings = Settings::new(pairs);
-            assert!(!Registrations::from_settings(&mut settings).reveal_accounts(), "{name}");
+            assert!(!Registrations::from_settings(&mut settings).reveals_accounts(), "{name}");
         }
     }
 }

@@ -75,7 +75,7 @@ impl<S: EventStore> Slice<S> {
         let rules = self.deciding.passwords.rules();
         let Registration { command, password } = Registration::read(&incoming.body, rules)?;
         let asked = self.asked(&incoming, ANYBODY)?;
-        if !self.deciding.registrations.reveal_accounts() {
+        if !self.deciding.registrations.reveals_accounts() {
             let hash = self.deciding.passwords.hash(password).await.map_err(Problem::from)?;
             return self.wait_for_mail(&command, &hash).await;
         }
