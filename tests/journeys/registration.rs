@@ -94,6 +94,9 @@ async fn whoever_registers_is_told_by_mail_alone_whether_they_have_an_account() 
     ensure!(pressed.status == 200 && pressed.text.contains("You have an account"), "{pressed}");
     let again = stage.post(1, CONFIRM, &confirming(&token, PASSWORD)).await?;
     ensure!(again.status == 204 && again.text.is_empty(), "{again}");
+    for name in ["etag", "consistency-token"] {
+        ensure!(again.header(name).is_none(), "a used link tells of her: {again}");
+    }
 
     // Whoever has the address learns that somebody wants another account; whoever asks learns nothing.
     let ago = "UPDATE {store}.mails SET settled_at = settled_at - interval '10 minutes'";

@@ -20,7 +20,7 @@ pub(in crate::user) fn register_user() -> Operation {
     decides(Operation::new(Verb::Post, register::PATH, "registerUser", "Become a user"), TAG)
         .authenticating()
         .description(
-            "Name and address are unique, whatever their case. A mail asks whether the address is one's own; an address that nobody confirms is given free again.\n\nAnswered once the log has it, with the user and a token by which they are found at once.\n\nA deployment may tell nobody who has an account (`REGISTRATION_REVEALS_ACCOUNTS=false`). Then the answer is `202` with `{\"status\": \"accepted\"}`, whoever has name or address, and nobody has become a user: a mail is on its way, which says how to (`confirmRegistration`), or that there is an account of the address. The last registration with an address counts, for 24 hours. No more than one of these mails in five minutes is sent to an address, and no more than five in a day.",
+            "Name and address are unique, whatever their case. A mail asks whether the address is one's own; an address that nobody confirms is given free again.\n\nAnswered once the log has it, with the user and a token by which they are found at once.\n\nA deployment may tell nobody who has an account (`REGISTRATION_REVEALS_ACCOUNTS=false`). Then the answer is `202` with `{\"status\": \"accepted\"}`, whoever has name or address, and nobody has become a user: a mail is on its way, which says how to (`confirmRegistration`), or that there is an account of the address. Each registration waits for 24 hours, until somebody has become a user with its address. An `Idempotency-Key` keeps no answer then, since it would tell nothing of the password that was chosen: sent again, it is another registration. No more than one of these mails in five minutes is sent to an address, and no more than five in a day.",
         )
         .body(JSON, json!({
             "type": "object", "additionalProperties": false,
@@ -57,7 +57,7 @@ pub(in crate::user) fn confirm_registration() -> Operation {
         "properties": {"token": token(), "password": entered()},
     });
     let operation = decides_unnamed(operation, TAG)
-        .description("With the password that was chosen in registering: the mail alone shows that an address is somebody's, and not that they have registered with it. Another password is `400` and names `/password`; nothing is used up by it. Answered once the log has what follows, or with `202` and the decision's address, as other decisions are. An `Idempotency-Key` keeps no answer, since it would tell nothing of the password that is asked for: sent again it is `204`, whatever the password, as long as the token holds and the address is theirs.")
+        .description("With the password that was chosen in registering: the mail alone shows that an address is somebody's, and not that they have registered with it. Another password is `400` and names `/password`; nothing is used up by it, and several of them have to wait, as logging in has. Answered once the log has what follows, or with `202` and the decision's address, as other decisions are. An `Idempotency-Key` keeps no answer, since it would tell nothing of the password that is asked for: sent again it is `204`, whatever the password, as long as the token holds and the address is theirs, and nothing is told of the user.")
         .body(JSON, with_token.clone())
         .body(FORM, with_token)
         .answer(of_user(201, "The user. A form is told so by a page.").content(PAGE, page()))
