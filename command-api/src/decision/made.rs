@@ -26,7 +26,7 @@ pub enum Beside {
     SecondFactor(SecondFactor),
     /// The person has no second factor any more.
     NoSecondFactor,
-    /// The registration of this id waits no more.
+    /// The registration of this id waits no more, nor does any other one with its address.
     NoPendingRegistration(Uuid),
     /// A mail to the person.
     Mail(&'static str),
