@@ -20,6 +20,7 @@ use crate::password::PasswordConfig;
 use crate::refresh_token::RefreshTokens;
 use crate::second_factor::SecondFactors;
 use crate::session::SessionConfig;
+use crate::user::Registrations;
 
 /// What of a body is neither payload nor device id: names, quotes, a time, white space.
 const ENVELOPE_BYTES: usize = 4 * 1024;
@@ -57,6 +58,8 @@ pub struct Config {
     pub passwords: PasswordConfig,
     /// What second factors are made and checked with, and who has to have one.
     pub second_factors: SecondFactors,
+    /// How people register.
+    pub registrations: Registrations,
     /// How long sessions last.
     pub sessions: SessionConfig,
     /// What makes refresh tokens.
@@ -131,6 +134,7 @@ impl Config {
             decisions: DecisionConfig::from_settings(settings, &prefix),
             passwords: PasswordConfig::from_settings(settings),
             second_factors: SecondFactors::from_settings(settings),
+            registrations: Registrations::from_settings(settings),
             sessions: SessionConfig::from_settings(settings),
             refresh_tokens: RefreshTokens::from_settings(settings),
             mail: MailConfig::from_settings(settings),
@@ -164,6 +168,13 @@ impl Config {
                 table::HTTP_MAX_BODY.name,
                 report.payload.bytes,
                 table::PAYLOAD_MAX_BYTES.name
+            ));
+        }
+        if !self.registrations.reveals_accounts() && self.mail.mailer.is_none() {
+            settings.fault(format!(
+                "{} must be true where no mail leaves ({}): with false somebody becomes a user by a mail alone",
+                table::REGISTRATION_REVEALS_ACCOUNTS.name,
+                table::MAIL.name
             ));
         }
         if self.drain_timeout < self.settle_time() {
@@ -261,6 +272,16 @@ mod tests {
         let own = ("MILLRACE_SESSION_SECRET", "of sessions");
         assert_eq!(text(&[own]), text(&[own, ("MILLRACE_TOKEN_SECRET", "another")]));
         assert_ne!(text(&[own]), text(&[("MILLRACE_SESSION_SECRET", "another")]));
+    }
+
+    #[test]
+    fn who_has_an_account_is_told_by_registering_where_mails_tell_nobody() {
+        let hides = ("REGISTRATION_REVEALS_ACCOUNTS", "false");
+        assert!(read(&[hides]).is_ok(), "in `dev` mails are files");
+        let faults = read(&[hides, ("MILLRACE_MAIL", "off")]).err().unwrap_or_default();
+        let told = "MILLRACE_REGISTRATION_REVEALS_ACCOUNTS must be true where no mail leaves";
+        assert!(faults.len() == 1 && faults[0].starts_with(told), "{faults:?}");
+        assert!(read(&[("MILLRACE_MAIL", "off")]).is_ok());
     }
 
     #[test]

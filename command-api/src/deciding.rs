@@ -76,8 +76,28 @@ pub(crate) fn start(
     background: &mut JoinSet<()>,
 ) -> (Commands<Postgres>, Publishing) {
     let (store, publications) = (store(config), Publications::default());
-    let is_away = Arc::clone(producer);
-    let commands = Commands::new(Deciding {
+    let commands = commands(config, &store, &publications, producer, known);
+    let publishing = publishing(config, &store, &publications, producer);
+    background.spawn(forget(store.clone(), failures.clone(), config.decisions.keep_requests));
+    let (hears, publishes) = (store.clone(), publications.clone());
+    background.spawn(async move { hears.hear(&publishes).await });
+    let tells = store.clone();
+    background.spawn(async move { tells.tell_appended().await });
+    send_mails(config, &store, &commands, background);
+    background.spawn(async move { publications.look_up(&store).await });
+    (commands, publishing)
+}
+
+/// What makes decisions.
+fn commands(
+    config: &Config,
+    store: &Postgres,
+    publications: &Publications,
+    producer: &Arc<Producer>,
+    known: &Known,
+) -> Commands<Postgres> {
+    let producer = Arc::clone(producer);
+    Commands::new(Deciding {
         store: store.clone(),
         publications: publications.clone(),
         known: known.clone(),
@@ -86,8 +106,17 @@ pub(crate) fn start(
         claim_term: config.decisions.claim_term,
         revocations_hold: config.access_tokens.revocations_hold(),
         wait: config.decisions.wait,
-        log_is_away: Arc::new(move || is_away.facts().unavailable.is_some()),
-    });
+        log_is_away: Arc::new(move || producer.facts().unavailable.is_some()),
+    })
+}
+
+/// Starts what brings them into the log.
+fn publishing(
+    config: &Config,
+    store: &Postgres,
+    publications: &Publications,
+    producer: &Arc<Producer>,
+) -> Publishing {
     let log = DecisionLog::new(Arc::clone(producer), config.producer.kafka.clone());
     let relay_config = RelayConfig {
         topics: decided_topics(&config.prefix),
@@ -103,20 +132,22 @@ pub(crate) fn start(
     );
     let relay = Arc::new(relay);
     let runs = Arc::clone(&relay);
-    let publishing = Publishing { relay, task: tokio::spawn(publish(runs)) };
-    background.spawn(forget(store.clone(), failures.clone(), config.decisions.keep_requests));
-    let (hears, publishes) = (store.clone(), publications.clone());
-    background.spawn(async move { hears.hear(&publishes).await });
-    let tells = store.clone();
-    background.spawn(async move { tells.tell_appended().await });
+    Publishing { relay, task: tokio::spawn(publish(runs)) }
+}
+
+/// Starts what sends the mails that they cause, where mails leave.
+fn send_mails(
+    config: &Config,
+    store: &Postgres,
+    commands: &Commands<Postgres>,
+    background: &mut JoinSet<()>,
+) {
+    let Some(mailer) = config.mail.mailer.clone() else { return };
+    let (public_url, link_key) = (config.mail.public_url.clone(), &config.mail_link_key);
+    let registrations = config.registrations.clone();
+    let mailing = Mailing::new(commands.clone(), mailer, public_url, link_key, registrations);
     let mail_wake = store.mail_wake();
-    background.spawn(async move { publications.look_up(&store).await });
-    if let Some(mailer) = config.mail.mailer.clone() {
-        let public_url = config.mail.public_url.clone();
-        let mailing = Mailing::new(commands.clone(), mailer, public_url, &config.mail_link_key);
-        background.spawn(async move { mailing.run(&mail_wake).await });
-    }
-    (commands, publishing)
+    background.spawn(async move { mailing.run(&mail_wake).await });
 }
 
 /// The topics that must hold nothing which the store does not know.
@@ -139,8 +170,8 @@ async fn publish(relay: Arc<Relay<Postgres, DecisionLog>>) {
     }
 }
 
-/// Forgets answers and mails that were settled long ago, what is said of access tokens that have expired, and
-/// failures to log in that count no more. Never returns.
+/// Forgets answers and mails that were settled long ago, what is said of access tokens that have expired, registrations
+/// that wait no more, and failures to log in that count no more. Never returns.
 async fn forget(store: Postgres, failures: PostgresFailures, older_than: Duration) {
     loop {
         let settled = store.forget(older_than).await;

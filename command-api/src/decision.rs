@@ -11,11 +11,13 @@ pub(crate) mod closed;
 mod content;
 pub(crate) mod description;
 pub(crate) mod incoming;
+mod judged;
 mod loaded;
 pub mod log;
 mod made;
 mod outcome;
 mod past;
+mod put_aside;
 mod repeat;
 pub mod request;
 mod settle;
@@ -29,9 +31,9 @@ use axum::response::Response;
 use consistency_token::TokenKey;
 use domain::Timestamp;
 use domain::decision::Command;
+use event_store::EventStore;
 use event_store::claim::ClaimKey;
 use event_store::publications::Publications;
-use event_store::{AppendError, EventStore};
 use problem_details::Problem;
 use uuid::Uuid;
 
@@ -39,16 +41,14 @@ use crate::deployment::Known;
 use crate::occurrence;
 use aggregate::Aggregate;
 use answer::Answer;
+use judged::Judged;
 use loaded::Loaded;
-use made::Made;
+use made::Appended;
 use request::Asked;
 use turns::Turns;
 
 pub use made::Beside;
 pub use outcome::Outcome;
-
-/// How often a decision is made anew because its stream moved on meanwhile.
-const ATTEMPTS: u32 = 16;
 
 /// Why a command was refused, as a problem; one exhaustive match for each command's error.
 pub trait Refusal {
@@ -179,53 +179,25 @@ impl<S: EventStore> Commands<S> {
         beside: &[Beside],
         answer: impl Fn(&A::State, u64) -> Answer,
     ) -> Result<Outcome<A>, Problem> {
-        let is_erasure = beside.iter().any(|beside| matches!(beside, Beside::Erasure));
         if let Some(repeated) = self.repeated::<A>(asked).await? {
             return Ok(Outcome::repeated(repeated));
         }
-        // Decisions about one thing take turns in this process, so that only those of other processes
-        // are in each other's way.
-        let turn = self.0.turns.of(&id).await;
-        for _ in 0..ATTEMPTS {
-            let loaded = Loaded::<A>::load(&self.0, id).await?;
-            // Of whom a refusal is kept: without a name nothing is.
-            let person = asked.named.as_ref().and_then(|_| loaded.person());
-            let made = match loaded.decide(asked, command.clone(), is_erasure) {
-                Ok(events) if events.is_empty() => {
-                    drop(turn);
-                    let response = self.unchanged(&loaded, asked, &answer).await?;
-                    return Ok(Outcome { response, state: loaded.state });
+        match self.judge::<A>(id, asked, command, beside, &answer).await? {
+            Judged::Unchanged(loaded) => {
+                let response = self.unchanged(&loaded, asked, &answer).await?;
+                Ok(Outcome { response, state: loaded.state })
+            }
+            // Its turn is over: the log is waited for side by side.
+            Judged::Appended(Appended { happened, state, settled, answer }) => {
+                for event in &happened {
+                    A::happened(event, id, &state, &asked.actor);
                 }
-                Ok(events) => Made::<A>::new(&self.0, loaded, events, beside, asked, &answer)?,
-                Err(refusal) => {
-                    drop(turn);
-                    return self.refused(refusal, asked, person).await;
-                }
-            };
-            let refusal = match self.0.store.append(made.append).await {
-                Ok(()) => {
-                    // The log is waited for side by side.
-                    drop(turn);
-                    let Made { happened, state, settled, answer, .. } = made;
-                    for event in &happened {
-                        A::happened(event, id, &state, &asked.actor);
-                    }
-                    let response = self.answer::<A>(settled, answer, asked).await;
-                    return Ok(Outcome { response, state: Some(state) });
-                }
-                Err(AppendError::VersionMismatch) => continue,
-                Err(AppendError::Answered) => {
-                    drop(turn);
-                    return self.repeated_now(asked).await;
-                }
-                Err(AppendError::Taken(kind)) => A::taken(kind),
-                Err(AppendError::Lapsed(kind)) => A::lapsed(kind),
-                Err(error) => return Err(closed::problem(error)),
-            };
-            drop(turn);
-            return self.refused(refusal, asked, person).await;
+                let response = self.answer::<A>(settled, answer, asked).await;
+                Ok(Outcome { response, state: Some(state) })
+            }
+            Judged::Refused(refusal, person) => self.refused(refusal, asked, person).await,
+            Judged::Answered => self.repeated_now(asked).await,
         }
-        Err(closed::busy())
     }
 
     /// The answer to a request that was answered before, if it was: for handlers that have work to do

@@ -24,8 +24,9 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use consistency_token::TokenKey;
 use domain::Timestamp;
+use http::HeaderValue;
 use http::header::LINK;
-use http::{HeaderMap, HeaderValue};
+use http::request::Parts;
 use kafka_io::producer::Producer;
 use lifecycle::http::RequestContext;
 use problem_details::{BodyLimits, Problem, read_body};
@@ -121,7 +122,7 @@ impl<L: Log> Shared<L> {
         let now = now();
         let (parts, body) = request.into_parts();
         let not_taken = |problem: &Problem| self.outcomes.not_taken(problem);
-        let caller = self.caller(&parts.headers, now).inspect_err(not_taken)?;
+        let caller = self.caller(&parts).inspect_err(not_taken)?;
         let form = Form::of(&parts.headers).inspect_err(not_taken)?;
         let Reporting { body: body_limits, limits, .. } = &self.reporting;
         let body = read_body(&parts.headers, body, *body_limits).await.inspect_err(not_taken)?;
@@ -158,9 +159,8 @@ impl<L: Log> Shared<L> {
         }
     }
 
-    fn caller(&self, headers: &HeaderMap, now: Timestamp) -> Result<Arc<Caller>, Problem> {
-        let seconds = now.micros() / 1_000_000;
-        let verified = self.reporting.verifier.verify(headers, seconds);
+    fn caller(&self, parts: &Parts) -> Result<Arc<Caller>, Problem> {
+        let verified = self.reporting.verifier.caller(&parts.headers, &parts.extensions);
         let caller = verified.map_err(Unauthenticated::refuse)?;
         caller.must_be_any(REPORTERS).map_err(|error| error.refuse(&caller))?;
         Ok(caller)

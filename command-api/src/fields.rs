@@ -241,6 +241,20 @@ pub(crate) fn read_or_null<T>(
     read(members, name, faults, read_text).map(Some)
 }
 
+/// The one member of a body that says nothing else.
+///
+/// # Errors
+/// A problem that names every fault.
+pub(crate) fn only<T>(
+    body: &[u8],
+    name: &str,
+    read_text: impl FnOnce(String) -> Result<T, Broken>,
+) -> Result<T, Problem> {
+    let (members, mut faults) = members(body, &[name], &[name])?;
+    let value = read(&members, name, &mut faults, read_text);
+    value.filter(|_| faults.is_empty()).ok_or_else(|| faults.refuse())
+}
+
 fn find<'a, 'm>(members: &'m [Member<'a>], name: &str) -> Option<&'m Value<'a>> {
     members.iter().find(|member| member.name == name).map(|member| &member.value)
 }

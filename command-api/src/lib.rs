@@ -201,6 +201,7 @@ impl Slices {
             second_factors: config.second_factors.clone(),
             throttle: throttle.clone(),
             sessions: config.sessions,
+            clock: Arc::new(decision::now),
             body,
             origins: config.http.cors_origins.clone(),
         };
@@ -209,6 +210,7 @@ impl Slices {
             verifier: Arc::clone(&verifier),
             passwords,
             second_factors: config.second_factors.clone(),
+            registrations: config.registrations.clone(),
             throttle,
             mail_link_key: config.mail_link_key.clone(),
             body,

@@ -22,6 +22,7 @@ use access::Verifier;
 use api_description::{Described, Description, Verb};
 use axum::Router;
 use axum::extract::{Request, State};
+use domain::Timestamp;
 use event_store::EventStore;
 use event_store::postgres::Postgres;
 use http::HeaderValue;
@@ -61,6 +62,8 @@ pub struct Deciding<S> {
     pub throttle: Throttle,
     /// How long sessions last.
     pub sessions: SessionConfig,
+    /// By which they begin, are refreshed and lapse.
+    pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// How much of a body is taken.
     pub body: BodyLimits,
     /// Origins whose pages may send forms, besides our own.

@@ -12,6 +12,9 @@
 //! Codes of a second factor are counted by their user in place of the name, wherever they are tried from: there
 //! are few of them, and only who knows the password or is in can fail with one.
 //!
+//! Passwords of registrations that wait are counted by the registration, wherever they are tried from: only who has its
+//! mail can fail with one.
+//!
 //! A failure is counted once it is known, so whoever makes many attempts at once would have as many before the first
 //! is. So they pass gates: those of one name from one address wait for each other there, and so do strangers who try
 //! one name from wherever.

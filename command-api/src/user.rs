@@ -7,6 +7,7 @@ mod caller;
 mod change_email;
 mod change_password;
 mod chosen_password;
+mod confirm_registration;
 mod description;
 mod erase_user;
 mod fields;
@@ -18,8 +19,10 @@ mod mailing;
 mod must_know;
 mod occurrence;
 mod page;
+mod pending_registration;
 mod refused;
 mod register_user;
+mod registration_token;
 mod request;
 mod reset_password;
 mod reset_token;
@@ -48,11 +51,13 @@ use crate::decision::request::Asked;
 use crate::password::PasswordHasher;
 use crate::second_factor::SecondFactors;
 use crate::throttle::Throttle;
+use registration_token::RegistrationKey;
 use reset_token::PasswordResetKey;
 use verification::VerificationKey;
 
 pub use aggregate::Users;
-pub use mailing::{Mailing, RESET_PASSWORD, VERIFY_EMAIL};
+pub use mailing::{CONFIRM_REGISTRATION, Mailing, RESET_PASSWORD, VERIFY_EMAIL};
+pub use pending_registration::Registrations;
 pub(crate) use second_factor::beside_removal;
 
 /// The canonical path of a user.
@@ -68,6 +73,8 @@ pub struct Deciding<S> {
     pub passwords: PasswordHasher,
     /// Hands second factors out and checks their codes.
     pub second_factors: SecondFactors,
+    /// How people register.
+    pub registrations: Registrations,
     /// Holds back whoever guesses passwords or codes, wherever they say them.
     pub throttle: Throttle,
     /// Signs the tokens in links of mails.
@@ -81,6 +88,7 @@ struct Slice<S> {
     deciding: Deciding<S>,
     verification: VerificationKey,
     password_resets: PasswordResetKey,
+    registration_tokens: RegistrationKey,
 }
 
 type Shared<S> = State<Arc<Slice<S>>>;
@@ -89,7 +97,8 @@ type Shared<S> = State<Arc<Slice<S>>>;
 pub fn routes<S: EventStore>(deciding: Deciding<S>) -> Router {
     let key = &deciding.mail_link_key;
     let (verification, password_resets) = (VerificationKey::new(key), PasswordResetKey::new(key));
-    let slice = Slice { deciding, verification, password_resets };
+    let registration_tokens = RegistrationKey::new(key);
+    let slice = Slice { deciding, verification, password_resets, registration_tokens };
     described().into_router().with_state(Arc::new(slice))
 }
 
@@ -105,6 +114,7 @@ fn described<S: EventStore>() -> Described<Arc<Slice<S>>> {
         .elsewhere(Verb::Get, register_user::ALIAS);
     [
         register_user::on,
+        confirm_registration::on,
         verify_email::on,
         update_profile::on,
         change_email::on,

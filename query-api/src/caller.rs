@@ -16,7 +16,7 @@ impl FromRequestParts<Api> for Authenticated {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refused> {
-        let verified = api.verifier.verify(&parts.headers, access::now());
+        let verified = api.verifier.caller(&parts.headers, &parts.extensions);
         Ok(Self(verified.map_err(Unauthenticated::refuse)?))
     }
 }

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
 use kafka_io::topic::Topic;
-use settings::table::PROJECTOR_PROJECTIONS;
+use settings::table::{PROJECTOR_PROJECTIONS, REGISTRATION_REVEALS_ACCOUNTS};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use test_support::{AccessToken, Launch, RedisServer, Running, Spine, World, eventually};
 
@@ -52,6 +52,8 @@ struct Stage {
     sink: Sink,
     _redis: RedisServer,
     spine: Spine,
+    /// A command-api beside that of the spine, where registering tells nobody who has an account.
+    silent: Running,
     front_door: FrontDoor,
     /// The settings of command-api, for its tools.
     command_api: Launch,
@@ -115,6 +117,9 @@ impl Stage {
         let query_api = launch(world.query_api()?, "query_api").await?;
         let dlq_replayer = launch(world.dlq_replayer()?, "dlq_replayer").await?;
         let spine = Spine::start_with(command_api.clone(), projector, query_api).await?;
+        let silent = command_api.clone().setting(REGISTRATION_REVEALS_ACCOUNTS.name, "false");
+        let silent = silent.start().await?;
+        silent.ready().await?;
         let front_door = FrontDoor::start(&world, &spine).await?;
         let jwt_secret = planted.secret("JWT_SECRET");
         let _redis = redis;
@@ -123,6 +128,7 @@ impl Stage {
             sink,
             _redis,
             spine,
+            silent,
             front_door,
             command_api,
             dlq_replayer,
@@ -138,15 +144,18 @@ impl Stage {
         Ok(token)
     }
 
-    fn processes(&self) -> [&Running; 3] {
-        [&self.spine.command_api, &self.spine.projector, &self.spine.query_api]
+    fn processes(&self) -> [(&Running, &'static str); 4] {
+        [
+            (&self.spine.command_api, "command-api"),
+            (&self.silent, "the silent command-api"),
+            (&self.spine.projector, "projector"),
+            (&self.spine.query_api, "query-api"),
+        ]
     }
 
     /// What processes say of themselves: in no way anything that was planted.
     async fn search_processes(&self, search: &mut Search<'_>) -> Result<()> {
-        for (process, name) in
-            self.processes().into_iter().zip(["command-api", "projector", "query-api"])
-        {
+        for (process, name) in self.processes() {
             search.look(&format!("the log of {name}"), &process.log()?, Kind::ALL);
             for path in ["/metrics", "/health/ready", "/health/live"] {
                 let page = process.get(path).await?.text;
@@ -296,6 +305,8 @@ async fn nothing_that_was_planted_is_told_to_anybody_whom_it_is_not_for() -> Res
     let scapegoat = journey::a_scapegoat(&mut asker).await?;
     let somebody = journey::of_a_person(&mut asker, &stage.world, &admin).await?;
     journey::of_a_device(&mut asker, &tester).await?;
+    let mut stranger = Asker::new(stage.silent.url(""), &stage.planted)?;
+    journey::of_registrations_that_wait(&mut stranger, &stage.world).await?;
     let cast = Cast { admin, scapegoat };
     let operations = ask_for_all(&mut asker, &said(), &cast).await?;
     let last = Wish::new("GET", "/api/v1/resources/the-last-one").by(&tester);
@@ -303,7 +314,9 @@ async fn nothing_that_was_planted_is_told_to_anybody_whom_it_is_not_for() -> Res
     stage.world.level().await?;
 
     let mut search = Search::of(&stage.planted);
-    asker.search(&mut search);
+    for asker in [&asker, &stranger] {
+        asker.search(&mut search);
+    }
     stage.search_tools(&mut search, &somebody).await?;
     stage.search_front_door(&mut search).await?;
     let (mails, records) =
@@ -319,7 +332,7 @@ async fn nothing_that_was_planted_is_told_to_anybody_whom_it_is_not_for() -> Res
     ensure!(operations > 40 && mails > 2 && records > 10 && spans > operations);
     let log = stage.spine.query_api.log()?;
     ensure!(log.contains("the-last-request"), "requests are not logged: {log}");
-    let Stage { world, spine, .. } = stage;
-    drop(spine);
+    let Stage { world, spine, silent, .. } = stage;
+    drop((spine, silent));
     drop_roles(&world).await
 }

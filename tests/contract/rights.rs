@@ -275,6 +275,7 @@ async fn of_secrets_query_api_reads_what_access_tokens_are_checked_by_and_nothin
         "SELECT key FROM subject_keys",
         "SELECT password_hash FROM credentials",
         "SELECT sealed_secret FROM second_factors",
+        "SELECT sealed_content FROM pending_registrations",
         "SELECT key FROM login_failures",
         "INSERT INTO revocations (session_id, expires_at) VALUES (gen_random_uuid(), now())",
         "DELETE FROM revocations",

@@ -14,6 +14,7 @@ mod limits;
 mod lists;
 mod partitions;
 mod passwords;
+mod registration;
 mod resource;
 mod second_factor;
 mod secured;

@@ -69,20 +69,7 @@ impl Stage {
 
     /// The text of the mail to an address, once it is there.
     async fn mail(&self, to: &str, subject: &str) -> Result<String> {
-        let (to, subject) = (format!("\r\nTo: {to}\r\n"), format!("\r\nSubject: {subject}\r\n"));
-        eventually("the mail is in the outbox", async || {
-            let entries = std::fs::read_dir(self.world.outbox()).context("no outbox yet")?;
-            for entry in entries.flatten() {
-                // Long lines are folded for mail.
-                let mail = std::fs::read_to_string(entry.path())?;
-                let mail = mail.replace("=\r\n", "").replace("=3D", "=");
-                if mail.contains(&to) && mail.contains(&subject) {
-                    return Ok(mail);
-                }
-            }
-            anyhow::bail!("there is none with {to} and {subject}")
-        })
-        .await
+        mail_in_outbox(&self.world, to, subject).await
     }
 
     /// The mails of before were sent so long ago that others are sent at once.
@@ -107,8 +94,26 @@ impl Stage {
     }
 }
 
+/// The text of the mail to an address, once it is there.
+pub(super) async fn mail_in_outbox(world: &World, to: &str, subject: &str) -> Result<String> {
+    let (to, subject) = (format!("\r\nTo: {to}\r\n"), format!("\r\nSubject: {subject}\r\n"));
+    eventually("the mail is in the outbox", async || {
+        let entries = std::fs::read_dir(world.outbox()).context("no outbox yet")?;
+        for entry in entries.flatten() {
+            // Long lines are folded for mail.
+            let mail = std::fs::read_to_string(entry.path())?;
+            let mail = mail.replace("=\r\n", "").replace("=3D", "=");
+            if mail.contains(&to) && mail.contains(&subject) {
+                return Ok(mail);
+            }
+        }
+        anyhow::bail!("there is none with {to} and {subject}")
+    })
+    .await
+}
+
 /// The token of the link in a mail that leads there.
-fn token_in(mail: &str, page: &str) -> Result<String> {
+pub(super) fn token_in(mail: &str, page: &str) -> Result<String> {
     let link = format!("{page}?token=");
     let found = mail.split_whitespace().find_map(|word| word.split_once(link.as_str()));
     found.map(|(_, token)| token.to_owned()).with_context(|| format!("no {link} in {mail}"))

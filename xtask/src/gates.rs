@@ -15,6 +15,7 @@ mod front_doors;
 mod layout;
 mod metrics;
 mod promises;
+mod routes;
 mod sources;
 mod tools;
 mod topics;
@@ -28,6 +29,8 @@ pub enum Gate {
     Deps,
     /// Files lie where they are looked for, are not too long, and their names say something.
     Layout,
+    /// Every route is described, so that it is said and tried who may use it.
+    Routes,
     /// Documents point at files that exist.
     Docs,
     /// Topics are declared alike in the code and for operators.
@@ -52,10 +55,11 @@ pub enum Gate {
 
 impl Gate {
     /// Every gate, the quick ones first.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Fmt,
         Self::Deps,
         Self::Layout,
+        Self::Routes,
         Self::Docs,
         Self::Topics,
         Self::Settings,
@@ -73,6 +77,7 @@ impl Gate {
             Self::Fmt => "fmt",
             Self::Deps => "deps",
             Self::Layout => "layout",
+            Self::Routes => "routes",
             Self::Docs => "docs",
             Self::Topics => "topics",
             Self::Settings => "settings",
@@ -91,6 +96,7 @@ impl Gate {
             Self::Fmt => cargo(checkout, &["fmt", "--all", "--check"]),
             Self::Deps => none(dependencies::faults(checkout)?),
             Self::Layout => none(layout::faults(checkout)?),
+            Self::Routes => none(routes::faults(checkout)?),
             Self::Docs => none(documents::faults(checkout)?),
             Self::Topics => none(topics::faults(checkout)?),
             Self::Settings => none(configuration::faults(checkout)?),

@@ -51,6 +51,15 @@ impl Incoming {
         Ok(Self { body, parts, context })
     }
 
+    /// Whom the access token names, as [`caller`] tells.
+    ///
+    /// # Errors
+    /// There is none that holds.
+    pub(crate) fn caller(&self, verifier: &Verifier) -> Result<Arc<Caller>, Problem> {
+        let Parts { headers, extensions, .. } = &self.parts;
+        verifier.caller(headers, extensions).map_err(Unauthenticated::refuse)
+    }
+
     /// There is no body, or it says that it is JSON.
     ///
     /// # Errors
@@ -79,8 +88,8 @@ impl Incoming {
 ///
 /// # Errors
 /// There is none that holds.
-pub(crate) fn caller(verifier: &Verifier, headers: &HeaderMap) -> Result<Arc<Caller>, Problem> {
-    verifier.verify(headers, access::now()).map_err(Unauthenticated::refuse)
+pub(crate) fn caller(verifier: &Verifier, request: &Request) -> Result<Arc<Caller>, Problem> {
+    verifier.caller(request.headers(), request.extensions()).map_err(Unauthenticated::refuse)
 }
 
 fn must_be_json(headers: &HeaderMap) -> Result<(), Problem> {

@@ -26,6 +26,8 @@ pub enum Beside {
     SecondFactor(SecondFactor),
     /// The person has no second factor any more.
     NoSecondFactor,
+    /// The registration of this id waits no more, nor does any other one with its address.
+    NoPendingRegistration(Uuid),
     /// A mail to the person.
     Mail(&'static str),
     /// Mails of a kind that wait for the person are not needed any more.
@@ -40,6 +42,9 @@ impl std::fmt::Debug for Beside {
             Self::PasswordHash(_) => f.write_str("PasswordHash([redacted])"),
             Self::SecondFactor(factor) => write!(f, "{factor:?}"),
             Self::NoSecondFactor => f.write_str("NoSecondFactor"),
+            Self::NoPendingRegistration(id) => {
+                f.debug_tuple("NoPendingRegistration").field(id).finish()
+            }
             Self::Mail(kind) => f.debug_tuple("Mail").field(kind).finish(),
             Self::MailsNotNeeded(kind) => f.debug_tuple("MailsNotNeeded").field(kind).finish(),
             Self::Erasure => f.write_str("Erasure"),
@@ -47,9 +52,14 @@ impl std::fmt::Debug for Beside {
     }
 }
 
-/// What is appended, and how it is answered.
+/// What is appended, and what is told once it was.
 pub(super) struct Made<A: Aggregate> {
     pub(super) append: Append,
+    pub(super) appended: Appended<A>,
+}
+
+/// How a decision is answered that the store has, and what has happened by it.
+pub(super) struct Appended<A: Aggregate> {
     pub(super) settled: Settled,
     pub(super) answer: Answer,
     /// The events, as they are stored.
@@ -134,7 +144,7 @@ impl<A: Aggregate> Made<A> {
             claims,
             request,
         };
-        Ok(Self { append, settled, answer, happened, state })
+        Ok(Self { append, appended: Appended { settled, answer, happened, state } })
     }
 }
 
@@ -260,6 +270,7 @@ fn besides(
             beside::Beside::SecondFactor { subject: subject.clone(), factor: factor.clone() }
         }
         Beside::NoSecondFactor => beside::Beside::NoSecondFactor { subject: subject.clone() },
+        Beside::NoPendingRegistration(id) => beside::Beside::NoPendingRegistration { id: *id },
         Beside::Mail(kind) => beside::Beside::Mail { id: Uuid::now_v7(), kind },
         Beside::MailsNotNeeded(kind) => beside::Beside::MailsNotNeeded { kind },
         Beside::Erasure => {

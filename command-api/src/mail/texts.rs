@@ -14,6 +14,9 @@ const VERIFY_EMAIL: &str = "/api/v1/auth/verify-email";
 /// Where the token of somebody is taken who has forgotten their password.
 const RESET_PASSWORD: &str = "/api/v1/auth/reset-password";
 
+/// Where the token of somebody is taken who wants to be registered.
+const CONFIRM_REGISTRATION: &str = "/api/v1/auth/confirm-registration";
+
 /// Asks whether the address is the person's own: whoever confirms it where the link leads has read the mail.
 pub fn verify_email(
     id: Uuid,
@@ -54,6 +57,43 @@ pub fn reset_password(
          told whether there is an account of yours.\n"
     );
     Mail { id, to, subject: "Choose a new password".to_owned(), text }
+}
+
+/// Asks whether somebody wants to be registered: whoever confirms it where the link leads has read the mail.
+pub fn confirm_registration(
+    id: Uuid,
+    to: String,
+    public_url: &PublicUrl,
+    token: &str,
+    holds_for: Duration,
+) -> Mail {
+    let link = link(public_url, CONFIRM_REGISTRATION, token);
+    let time = in_words(holds_for);
+    let text = format!(
+        "Somebody wants an account with this e-mail address at {public_url}.\n\n\
+         If that was you, follow this link within {time} of that and enter there the password that \
+         you have chosen:\n\n\
+         {link}\n\n\
+         If your password is not taken there, this mail may be for somebody else who has registered \
+         with this address: follow the link of your own mail, or register again.\n\n\
+         If it was not you, there is nothing to do: there is no account unless somebody follows the \
+         link who knows the password.\n"
+    );
+    Mail { id, to, subject: "Confirm your registration".to_owned(), text }
+}
+
+/// Tells somebody who wants to be registered with their address that they have an account.
+pub fn account_exists(id: Uuid, to: String, public_url: &PublicUrl) -> Mail {
+    let text = format!(
+        "Somebody wants an account with this e-mail address at {public_url}. There is one already, \
+         so no other one was made.\n\n\
+         If that was you, log in there with this address. If you do not know the password any \
+         more, say there that you have forgotten it, and choose a new one by the mail that you \
+         get.\n\n\
+         If it was not you, there is nothing to do: your account is what it was, and nobody was \
+         told of it.\n"
+    );
+    Mail { id, to, subject: "You have an account already".to_owned(), text }
 }
 
 /// Tells somebody that the password of their account was changed.
@@ -152,6 +192,31 @@ mod tests {
     }
 
     #[test]
+    fn whoever_wants_to_be_registered_is_told_where_or_that_they_are() {
+        let url = PublicUrl::parse("https://app.example.com").unwrap();
+        let to = || "ann@example.com".to_owned();
+        let day = Duration::from_secs(86_400);
+        let wanted = confirm_registration(Uuid::nil(), to(), &url, "aZ0-_", day);
+        assert_eq!(
+            (wanted.to.as_str(), wanted.subject.as_str()),
+            ("ann@example.com", "Confirm your registration")
+        );
+        let link = "https://app.example.com/api/v1/auth/confirm-registration?token=aZ0-_";
+        assert_eq!(wanted.text.lines().filter(|line| *line == link).count(), 1, "{}", wanted.text);
+        for told in
+            [" within 1 day ", "the password that you have chosen", "there is nothing to do"]
+        {
+            assert!(wanted.text.contains(told), "{told} is not in {}", wanted.text);
+        }
+        let exists = account_exists(Uuid::nil(), to(), &url);
+        assert_eq!(
+            (exists.to.as_str(), exists.subject.as_str()),
+            ("ann@example.com", "You have an account already")
+        );
+        assert!(!exists.text.contains("token="), "nothing is done by it: {}", exists.text);
+    }
+
+    #[test]
     fn whoever_is_told_what_was_done_to_their_account_is_told_what_to_do_if_it_was_not_them() {
         let url = PublicUrl::parse("https://app.example.com").unwrap();
         let to = || "ann@example.com".to_owned();
@@ -174,7 +239,7 @@ mod tests {
         let url = PublicUrl::parse("http://127.0.0.1:8000").unwrap();
         let token = "a&b=c#d\r\nhttp://evil.example";
         let encoded = "a%26b%3Dc%23d%0D%0Ahttp%3A%2F%2Fevil.example\n";
-        for mail in [verify_email, reset_password] {
+        for mail in [verify_email, reset_password, confirm_registration] {
             let mail = mail(Uuid::nil(), String::new(), &url, token, Duration::ZERO);
             assert!(mail.text.contains(&format!("?token={encoded}")), "{}", mail.text);
         }

@@ -30,7 +30,7 @@ async fn end_own_sessions<S: EventStore>(
     context: RequestContext,
     request: Request,
 ) -> Result<Response, Problem> {
-    let caller = incoming::caller(&slice.deciding.verifier, request.headers())?;
+    let caller = incoming::caller(&slice.deciding.verifier, &request)?;
     let id = caller.subject.clone();
     slice.end_sessions(&caller, &id, context, request).await
 }
@@ -41,7 +41,7 @@ async fn end_sessions<S: EventStore>(
     context: RequestContext,
     request: Request,
 ) -> Result<Response, Problem> {
-    let caller = incoming::caller(&slice.deciding.verifier, request.headers())?;
+    let caller = incoming::caller(&slice.deciding.verifier, &request)?;
     slice.end_sessions(&caller, &id, context, request).await
 }
 

@@ -25,7 +25,7 @@ use super::credentials::{Credentials, Name};
 use super::granted::{Known, asked_in_secret, not_stored};
 use super::refused::{code_refused, code_required, deactivated, login_failed, must_enrol};
 use super::{Deciding, Sessions, Shared, Slice, description, occurrence};
-use crate::decision::{closed, now};
+use crate::decision::closed;
 use crate::password::{HashedPassword, PasswordHashError, Verified};
 use crate::second_factor::HandedOut;
 use crate::throttle::{Admitted, Attempt};
@@ -210,7 +210,7 @@ impl<S: EventStore> Slice<S> {
             user_id: known.id,
             session_epoch: known.user.session_epoch,
             client: client.mark(session, key).ok_or_else(closed::defect)?,
-            at: now(),
+            at: (self.deciding.clock)(),
         };
         let asked = asked_in_secret(client, known.id);
         let answer = |_: &_, _| granted.clone();

@@ -6,7 +6,7 @@ use access::Caller;
 use api_description::Described;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
-use domain::session::{LogOut, SessionId};
+use domain::session::{EndSession, SessionId};
 use event_store::EventStore;
 use http::StatusCode;
 use lifecycle::http::RequestContext;
@@ -14,7 +14,6 @@ use problem_details::Problem;
 
 use super::{Sessions, Shared, Slice, description, request};
 use crate::decision::answer::Answer;
-use crate::decision::incoming;
 use crate::fields::{Broken, Faults};
 
 /// Where it is said.
@@ -31,11 +30,10 @@ async fn log_out<S: EventStore>(
     context: RequestContext,
     request: Request,
 ) -> Result<Response, Problem> {
-    let headers = request.headers().clone();
     let incoming = slice.incoming(context, request).await?;
     let session = match request::refresh_token_if_any(&incoming.body)? {
         Some(token) => slice.session_of(&token)?.0,
-        None => session_in(incoming::caller(&slice.deciding.verifier, &headers)?.as_ref())?,
+        None => session_in(incoming.caller(&slice.deciding.verifier)?.as_ref())?,
     };
     let commands = slice.commands();
     let Some((state, _)) = commands.standing::<Sessions>(session.0).await? else {
@@ -45,7 +43,8 @@ async fn log_out<S: EventStore>(
     // Which session is meant is said by a token: under one name, another session's end would answer for this one's.
     // And a session ends once, however often it is asked for.
     let asked = slice.asked(&incoming, &state.user_id.to_string())?.without_name();
-    commands.decide::<Sessions>(session.0, &asked, LogOut, |_: &_, _| Answer::empty()).await
+    let answer = |_: &_, _| Answer::empty();
+    commands.decide::<Sessions>(session.0, &asked, EndSession::LogOut, answer).await
 }
 
 /// The session that an access token was given to.

@@ -15,7 +15,7 @@ use super::granted::{Known, asked_in_secret, not_stored};
 use super::refused::invalid_refresh_token;
 use super::{Sessions, Shared, Slice, description, occurrence, request};
 use crate::decision::answer::Answer;
-use crate::decision::{Outcome, Refusal as _, closed, now};
+use crate::decision::{Outcome, Refusal as _, closed};
 
 /// Where it is exchanged.
 pub(super) const PATH: &str = "/api/v1/auth/refresh";
@@ -73,7 +73,7 @@ impl<S: EventStore> Slice<S> {
         let command = RefreshSession {
             generation,
             client: client.mark(session, key).ok_or_else(closed::defect)?,
-            at: now(),
+            at: (self.deciding.clock)(),
             // Who has to enrol a second factor is out, as who was deactivated: logging in says how.
             user: Known::standing(known.as_ref().filter(|known| self.has_enrolled(known))),
             rules: self.deciding.sessions.rules,

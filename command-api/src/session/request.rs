@@ -2,7 +2,7 @@
 
 use problem_details::Problem;
 
-use crate::fields::{members, read};
+use crate::fields::{members, only, read};
 
 pub(super) use crate::fields::nothing;
 
@@ -13,9 +13,7 @@ const REFRESH_TOKEN: &str = "refresh_token";
 /// # Errors
 /// A problem that names every fault.
 pub(super) fn refresh_token(body: &[u8]) -> Result<String, Problem> {
-    let (members, mut faults) = members(body, &[REFRESH_TOKEN], &[REFRESH_TOKEN])?;
-    let token = read(&members, REFRESH_TOKEN, &mut faults, Ok);
-    token.filter(|_| faults.is_empty()).ok_or_else(|| faults.refuse())
+    only(body, REFRESH_TOKEN, Ok)
 }
 
 /// Reads `{refresh_token?}`, or nothing at all.

@@ -6,7 +6,7 @@ use access::{Caller, Role};
 use api_description::Described;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use domain::session::{RevokeSession, Session, SessionId};
+use domain::session::{EndSession, Session, SessionId};
 use event_store::EventStore;
 use lifecycle::http::RequestContext;
 use problem_details::Problem;
@@ -30,7 +30,7 @@ async fn revoke_session<S: EventStore>(
     request: Request,
 ) -> Result<Response, Problem> {
     // First: whoever is nobody learns nothing of what there is.
-    let caller = incoming::caller(&slice.deciding.verifier, request.headers())?;
+    let caller = incoming::caller(&slice.deciding.verifier, &request)?;
     let allowed = caller.must_be_any(&[Role::User, Role::Admin]);
     allowed.and_then(|()| caller.must_be_unbound()).map_err(|error| error.refuse(&caller))?;
     let session = SessionId::parse(&id).map_err(|_| no_such_session())?;
@@ -43,7 +43,7 @@ async fn revoke_session<S: EventStore>(
     found.ok_or_else(no_such_session)?;
     let asked = slice.asked(&incoming, &caller.actor)?;
     let answer = |_: &_, _| Answer::empty();
-    commands.decide::<Sessions>(session.0, &asked, RevokeSession, answer).await
+    commands.decide::<Sessions>(session.0, &asked, EndSession::Revoke, answer).await
 }
 
 fn may_end(caller: &Caller, session: &Session) -> bool {

@@ -11,6 +11,7 @@ use super::rule::{RULE_OF_ACCOUNT, RULE_OF_ADDRESS, RULE_OF_CODE, RULE_OF_NAME, 
 /// What keyed hashes of names and addresses are made for.
 const OF_NAME: &str = "login-failures-of-name";
 const OF_CODE: &str = "second-factor-failures-of-user";
+const OF_PENDING: &str = "password-failures-of-registration";
 const OF_ADDRESS: &str = "login-failures-of-address";
 const OF_SITE: &str = "login-failures-of-site";
 const OF_ACCOUNT: &str = "login-failures-of-account";
@@ -18,7 +19,7 @@ const OF_ACCOUNT: &str = "login-failures-of-account";
 /// An attempt to log in, as the keyed hashes that it counts for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempt {
-    /// Of the name and where it was tried from, or of the user whose second factor is asked for.
+    /// Of the name and where it was tried from, of the user whose second factor is asked for, or of a registration.
     pub of_name: Digest,
     /// By which rule it counts for that.
     pub rule: Rule,
@@ -43,6 +44,13 @@ impl Attempt {
             rule: RULE_OF_CODE,
             ..Self::by_nobody(key, client)
         }
+    }
+
+    /// One with the password of a registration that waits. Never by the name that was asked for, which may be that of
+    /// somebody else, who is not to be held back by it.
+    pub(crate) fn of_pending(key: &ClaimKey, registration: UserId, client: IpAddr) -> Self {
+        let of_name = key.digest(OF_PENDING, &registration.to_string());
+        Self { of_name, ..Self::by_nobody(key, client) }
     }
 
     /// One of whoever says to be known by this, in the form in which it is claimed.
@@ -150,6 +158,23 @@ mod tests {
         assert_eq!(one.of_address, attempt("ann", "198.51.100.7").of_address);
         let rules: Vec<Rule> = one.counts().map(|(_, rule)| rule).collect();
         assert_eq!(rules, [RULE_OF_CODE, RULE_OF_ADDRESS]);
+    }
+
+    #[test]
+    fn the_password_of_a_registration_counts_for_that_wherever_it_is_tried_and_for_the_address() {
+        let key = ClaimKey::derive(b"a secret");
+        let (id, client) = (UserId(Uuid::from_u128(1)), "198.51.100.7".parse().unwrap());
+        let of = |id: u128, client: &str| {
+            Attempt::of_pending(&key, UserId(Uuid::from_u128(id)), client.parse().unwrap())
+        };
+        let (one, elsewhere) = (of(1, "198.51.100.7"), of(1, "198.51.100.8"));
+        assert_eq!(one.of_name, elsewhere.of_name);
+        assert_ne!(one.of_address, elsewhere.of_address);
+        assert_ne!(of(2, "198.51.100.7").of_name, one.of_name);
+        assert_ne!(Attempt::of_code(&key, id, client).of_name, one.of_name);
+        assert_eq!(one.of_address, attempt("ann", "198.51.100.7").of_address);
+        let rules: Vec<Rule> = one.counts().map(|(_, rule)| rule).collect();
+        assert_eq!(rules, [RULE_OF_NAME, RULE_OF_ADDRESS]);
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl<S: EventStore> Slice<S> {
     {
         let About { id, context, request } = about;
         // First: whoever is nobody learns nothing of what there is.
-        let caller = self.caller(request.headers(), &id, leave)?;
+        let caller = self.caller(&request, &id, leave)?;
         let user = user_of(&id)?;
         let incoming = self.incoming(context, request).await?;
         let command = read(&incoming.body)?;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use access::{Caller, Forbidden, Role};
+use axum::extract::Request;
 use domain::user::UserId;
 use event_store::EventStore;
-use http::HeaderMap;
 use problem_details::{Problem, ProblemType};
 
 use super::Slice;
@@ -29,11 +29,11 @@ impl<S: EventStore> Slice<S> {
     /// Nobody is known by the access token, or may do that.
     pub(super) fn caller(
         &self,
-        headers: &HeaderMap,
+        request: &Request,
         id: &str,
         leave: Leave,
     ) -> Result<Arc<Caller>, Problem> {
-        let caller = incoming::caller(&self.deciding.verifier, headers)?;
+        let caller = incoming::caller(&self.deciding.verifier, request)?;
         // Whoever speaks for a device speaks for nobody's account, whatever roles the token has besides.
         caller.must_be_unbound().map_err(|error| error.refuse(&caller))?;
         let is_own = caller.roles.contains(Role::User) && caller.subject == id;

@@ -37,7 +37,7 @@ async fn change_email<S: EventStore>(
     context: RequestContext,
     request: Request,
 ) -> Result<Response, Problem> {
-    let caller = slice.caller(request.headers(), &id, Leave::OwnOrAdmin)?;
+    let caller = slice.caller(&request, &id, Leave::OwnOrAdmin)?;
     let user = user_of(&id)?;
     let incoming = slice.incoming(context, request).await?;
     // Also of an admin: whoever has found their access token is to have no account by it.

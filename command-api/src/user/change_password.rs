@@ -34,7 +34,7 @@ async fn change_password<S: EventStore>(
     context: RequestContext,
     request: Request,
 ) -> Result<Response, Problem> {
-    let caller = slice.caller(request.headers(), &id, Leave::Own)?;
+    let caller = slice.caller(&request, &id, Leave::Own)?;
     let user = user_of(&id)?;
     let incoming = slice.incoming(context, request).await?;
     let PasswordChange { current, new } = PasswordChange::read(&incoming.body)?;

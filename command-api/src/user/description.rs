@@ -2,6 +2,7 @@
 
 mod mail_link;
 mod password;
+mod registration;
 mod second_factor;
 mod verification;
 
@@ -14,11 +15,12 @@ use http::header::LINK;
 use problem_details::ProblemType;
 use serde_json::{Value, json};
 
-use super::{PATH, register_user};
+use super::PATH;
 use crate::decision::description::{JSON, NOBODY, decides, upon_a_version};
 use crate::password::Password;
 
 pub(super) use password::{change_password, forgot_password, password_page, reset_password};
+pub(super) use registration::{confirm_registration, register_user, registration_page};
 pub(super) use second_factor::{confirm_second_factor, enrol_second_factor, remove_second_factor};
 pub(super) use verification::{verification_page, verify_email};
 
@@ -35,38 +37,6 @@ pub(super) fn canonically(path: &'static str, mut response: Response) -> Respons
 /// The schemas that they speak of.
 pub(super) fn with_schemas<S: Clone + Send + Sync + 'static>(to: Described<S>) -> Described<S> {
     to.schema("User", user()).schema("SecondFactorEnrolment", second_factor::enrolment())
-}
-
-pub(super) fn register_user() -> Operation {
-    let path = register_user::PATH;
-    let registration = json!({
-        "username": "ann", "email": "ann@example.org", "password": "correct horse battery",
-        "full_name": "Ann Example",
-    });
-    decides(Operation::new(Verb::Post, path, "registerUser", "Become a user"), TAG)
-        .authenticating()
-        .description(
-            "Name and address are unique, whatever their case. A mail asks whether the address is one's own; an address that nobody confirms is given free again.\n\nAnswered once the log has it, with the user and a token by which they are found at once.",
-        )
-        .body(JSON, json!({
-            "type": "object", "additionalProperties": false,
-            "required": ["username", "email", "password"],
-            "properties": {
-                "username": username(), "email": email(), "password": password(),
-                "full_name": or_null(full_name()), "bio": or_null(bio()), "image": or_null(image()),
-            },
-        }))
-        .answer(of_user(201, "The user."))
-        .problems(&[ProblemType::AlreadyTaken, ProblemType::NotReady])
-        .example(
-            Example::new("ann", "Ann registers, and may send it again", 201)
-                .header("Idempotency-Key", "\"7c4a8d09-ca37-42a1-9d3f-1f0a6b1c2d3e\"")
-                .body(JSON, registration),
-        )
-        .example(
-            Example::new("faulty", "Every fault is named", 400)
-                .body(JSON, json!({"username": "a", "email": "nobody", "password": "short"})),
-        )
 }
 
 pub(super) fn replace_profile() -> Operation {
@@ -181,6 +151,14 @@ fn of_user(status: u16, description: &'static str) -> Answer {
     Answer::new(status, description)
         .headers(&[Header::ETag, Header::Location, Header::ConsistencyToken])
         .json(schema::named("User"))
+}
+
+/// What is told where nothing is to be told of who has an account.
+fn accepted() -> Value {
+    json!({
+        "type": "object", "required": ["status"],
+        "properties": {"status": {"type": "string", "enum": ["accepted"]}},
+    })
 }
 
 fn user() -> Value {

@@ -5,11 +5,22 @@ use axum::response::{IntoResponse as _, Response};
 use http::Uri;
 use problem_details::{Problem, ProblemType};
 
-use super::page::Outcome;
+use super::page::Page;
 use crate::decision::incoming::Incoming;
 
+/// Asks whoever follows a link to press the button of its page, where the token holds; else says that of it.
+pub(super) fn followed(
+    uri: &Uri,
+    page: &Page,
+    refused: fn() -> Problem,
+    holds: impl FnOnce(&str) -> bool,
+) -> Response {
+    let token = link_token(uri);
+    if holds(token) { page.asking(token) } else { page.refusing(refused()) }
+}
+
 /// The token that a link carries: it has no character that would be encoded.
-pub(super) fn link_token(uri: &Uri) -> &str {
+fn link_token(uri: &Uri) -> &str {
     let query = uri.query().unwrap_or_default();
     query.split('&').find_map(|pair| pair.strip_prefix("token=")).unwrap_or_default()
 }
@@ -17,6 +28,12 @@ pub(super) fn link_token(uri: &Uri) -> &str {
 /// The same whatever is wrong with it.
 pub(super) fn not_ours() -> Problem {
     let detail = "the token was not sent by us, or does not hold any more; ask for another mail";
+    Problem::new(ProblemType::InvalidVerificationToken, detail)
+}
+
+/// The same where nobody is known yet who could ask for another mail.
+pub(super) fn no_registration() -> Problem {
+    let detail = "the token was not sent by us, or does not hold any more; register again";
     Problem::new(ProblemType::InvalidVerificationToken, detail)
 }
 
@@ -38,11 +55,7 @@ pub(super) fn said_by_link<T>(
 }
 
 /// Whoever sends a form is answered with a page.
-pub(super) fn answered(
-    is_form: bool,
-    page: &Outcome,
-    answer: Result<Response, Problem>,
-) -> Response {
+pub(super) fn answered(is_form: bool, page: &Page, answer: Result<Response, Problem>) -> Response {
     if is_form { page.answering(answer) } else { answer.unwrap_or_else(Problem::into_response) }
 }
 

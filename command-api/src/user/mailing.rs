@@ -10,6 +10,7 @@
 
 mod attempted;
 mod notice;
+mod registering;
 
 use std::time::Duration;
 
@@ -22,9 +23,10 @@ use problem_details::{Problem, ProblemType};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::Users;
+use super::registration_token::RegistrationKey;
 use super::reset_token::{self, PasswordReset, PasswordResetKey};
 use super::verification::{Verification, VerificationKey};
+use super::{Registrations, Users};
 use crate::decision::{Commands, now};
 use crate::mail::{Mail, MailError, MailFault, Mailer, PublicUrl, texts};
 use crate::occurrence::mail_settled;
@@ -37,6 +39,9 @@ pub const VERIFY_EMAIL: &str = "verify-email";
 
 /// The mail that lets somebody have another password.
 pub const RESET_PASSWORD: &str = "reset-password";
+
+/// The mail to whoever wants to be registered, where that tells nobody who has an account.
+pub const CONFIRM_REGISTRATION: &str = "confirm-registration";
 
 /// Mails that are taken over at once: one that waited for another one to be sent would need a longer
 /// lease, and wait for longer where its process ends.
@@ -74,9 +79,9 @@ const MOST_ATTEMPTS: i32 = 32;
 /// may have forgotten the password.
 const AT_MOST_EVERY: Duration = Duration::from_secs(300);
 
-/// Mails in a day by which one user may have another password: who does not want them is not to be buried in
-/// them.
-const MOST_RESETS: u32 = 5;
+/// Mails in a day by which one user may have another password, and those to one address by which somebody registers:
+/// who does not want them is not to be buried in them.
+const MOST_IN_A_DAY: u32 = 5;
 
 /// What is at fault where nobody can say whom a mail goes to.
 const STATE: &str = "state";
@@ -88,6 +93,8 @@ pub struct Mailing<S, M> {
     public_url: PublicUrl,
     verification: VerificationKey,
     password_resets: PasswordResetKey,
+    registration_tokens: RegistrationKey,
+    registrations: Registrations,
     at_most_every: Duration,
 }
 
@@ -98,11 +105,18 @@ impl<S: EventStore, M: Mailer> Mailing<S, M> {
         mailer: M,
         public_url: PublicUrl,
         link_key: &TokenKey,
+        registrations: Registrations,
     ) -> Self {
-        let (verification, password_resets) =
-            (VerificationKey::new(link_key), PasswordResetKey::new(link_key));
-        let at_most_every = AT_MOST_EVERY;
-        Self { commands, mailer, public_url, verification, password_resets, at_most_every }
+        Self {
+            commands,
+            mailer,
+            public_url,
+            verification: VerificationKey::new(link_key),
+            password_resets: PasswordResetKey::new(link_key),
+            registration_tokens: RegistrationKey::new(link_key),
+            registrations,
+            at_most_every: AT_MOST_EVERY,
+        }
     }
 
     /// The same with another time in which one mail of a kind is sent to a user at most.
@@ -157,35 +171,41 @@ impl<S: EventStore, M: Mailer> Mailing<S, M> {
     /// # Errors
     /// Nothing is, or nobody can say.
     async fn prepare(&self, due: &DueMail) -> Result<Mail, Attempted> {
-        let cannot_say = || Attempted::failed(wait_after(due.attempts)).by_fault(STATE);
-        let not_needed = || Attempted::settled(NOT_NEEDED);
+        if due.kind == CONFIRM_REGISTRATION {
+            let mail = self.of_registration(due).await?;
+            return self.unless_too_soon(due, mail).await;
+        }
         let Some(user) = UserId::from_stream_id(&due.stream_id) else {
-            return Err(Attempted::settled("unknown"));
-        };
-        // Of whoever was erased nothing is known, and that is known.
-        let why_not = |problem: Problem| match problem.kind() {
-            ProblemType::Erased => not_needed(),
-            _ => cannot_say(),
+            return Err(unknown());
         };
         if let Some(notice) = Notice::of(&due.kind) {
-            let mail = self.notice(due, user, notice).await.map_err(why_not)?;
-            return mail.ok_or_else(not_needed);
+            let mail = self.notice(due, user, notice).await;
+            return mail.map_err(|problem| why_not(due, &problem))?.ok_or_else(not_needed);
         }
-        let is_reset = due.kind == RESET_PASSWORD;
-        if is_reset && has_waited_too_long(due, now()) {
+        if due.kind == RESET_PASSWORD && has_waited_too_long(due, now()) {
             return Err(Attempted::settled("lapsed"));
         }
-        let state = self.commands.state::<Users>(user.0).await.map_err(why_not)?;
-        let mail = state.and_then(|state| self.mail(due, user, &state));
-        let mail = mail.ok_or_else(not_needed)?;
+        let state = self.commands.state::<Users>(user.0).await;
+        let state = state.map_err(|problem| why_not(due, &problem))?;
+        let mail = state.and_then(|state| self.mail(due, user, &state)).ok_or_else(not_needed)?;
         // After the state: of an address that was changed since, there is a newer mail.
+        self.unless_too_soon(due, mail).await
+    }
+
+    /// The mail, unless there is a newer one, others were sent too lately, or the address is no longer theirs.
+    ///
+    /// # Errors
+    /// One of these is so, or nobody can say.
+    async fn unless_too_soon(&self, due: &DueMail, mail: Mail) -> Result<Mail, Attempted> {
         let beside = self.commands.deciding().store.mails_beside(due).await;
-        let beside = beside.map_err(|_| cannot_say())?;
+        let beside = beside.map_err(|_| cannot_say(due))?;
         let MailsBeside { has_newer, last_sent, sent_lately, holds_claim } = beside;
-        if has_newer || !holds_claim {
+        let is_registration = due.kind == CONFIRM_REGISTRATION;
+        // Of a registration there is no stream that could have the address, and several wait: each by its own mail.
+        if !is_registration && (has_newer || !holds_claim) {
             return Err(not_needed());
         }
-        if is_reset && sent_lately >= MOST_RESETS {
+        if (is_registration || due.kind == RESET_PASSWORD) && sent_lately >= MOST_IN_A_DAY {
             return Err(Attempted::settled("too-many"));
         }
         match last_sent.map(|ago| self.at_most_every.saturating_sub(ago)) {
@@ -248,6 +268,27 @@ impl<S: EventStore, M: Mailer> Mailing<S, M> {
             }
             _ => None,
         }
+    }
+}
+
+fn not_needed() -> Attempted {
+    Attempted::settled(NOT_NEEDED)
+}
+
+/// Nobody knows whom it was for.
+fn unknown() -> Attempted {
+    Attempted::settled("unknown")
+}
+
+fn cannot_say(due: &DueMail) -> Attempted {
+    Attempted::failed(wait_after(due.attempts)).by_fault(STATE)
+}
+
+/// Of whoever was erased nothing is known, and that is known.
+fn why_not(due: &DueMail, problem: &Problem) -> Attempted {
+    match problem.kind() {
+        ProblemType::Erased => not_needed(),
+        _ => cannot_say(due),
     }
 }
 

@@ -77,6 +77,12 @@ pub(super) fn reset_refused(user: UserId, problem: &Problem) {
     }
 }
 
+/// Somebody who has the mail of a registration did not know its password. It has the id of the user who may come of it.
+pub(super) fn registration_refused(registration: UserId) {
+    let event = SecurityEvent::new(SecurityEventName::RegistrationRefused);
+    event.of(&registration.to_string()).emit();
+}
+
 /// Somebody who is in did not know the password.
 pub(super) fn password_not_known(user: UserId) {
     SecurityEvent::new(SecurityEventName::PasswordRefused).of(&user.to_string()).emit();

@@ -22,8 +22,18 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
 ];
 
-/// What pages of one kind say of what came of it.
-pub(super) struct Outcome {
+/// What pages of one kind say.
+pub(super) struct Page {
+    /// Over what the link leads to.
+    pub(super) heading: &'static str,
+    /// What there is to know before the button is pressed.
+    pub(super) before: &'static str,
+    /// Where the form is sent, relative to the page's own address: whatever stands in front may add a path.
+    pub(super) action: &'static str,
+    /// What the form asks for besides the token: lines of HTML.
+    pub(super) fields: fn() -> String,
+    /// What the button does.
+    pub(super) button: &'static str,
     /// Over what has succeeded.
     pub(super) done: &'static str,
     /// What there is to do then.
@@ -34,7 +44,22 @@ pub(super) struct Outcome {
     pub(super) unknown: &'static str,
 }
 
-impl Outcome {
+impl Page {
+    /// Asks to press the button, which sends this token.
+    pub(super) fn asking(&self, token: &str) -> Response {
+        let Self { heading, before, action, button, .. } = self;
+        let (token, fields) = (escaped(token), (self.fields)());
+        let content = format!(
+            "<p>{before}</p>\n\
+             <form method=\"post\" action=\"{action}\">\n\
+             <input type=\"hidden\" name=\"token\" value=\"{token}\">\n\
+             {fields}\
+             <button type=\"submit\">{button}</button>\n\
+             </form>"
+        );
+        with_page(Response::default(), heading, &content)
+    }
+
     /// What came of pressing the button.
     pub(super) fn answering(&self, answered: Result<Response, Problem>) -> Response {
         match answered {
@@ -69,11 +94,6 @@ fn paragraph(title: &str, error: &FieldError) -> String {
     format!("<p>{title}: {} {}.</p>", escaped(&error.pointer), escaped(&error.detail))
 }
 
-/// Asks to press a button.
-pub(super) fn asking(heading: &str, content: &str) -> Response {
-    with_page(Response::default(), heading, content)
-}
-
 /// The response with a page in place of its body.
 fn with_page(mut response: Response, heading: &str, content: &str) -> Response {
     *response.body_mut() = Body::from(format!(
@@ -97,7 +117,7 @@ fn with_page(mut response: Response, heading: &str, content: &str) -> Response {
 }
 
 /// The text as it may stand between tags and in quotes.
-pub(super) fn escaped(text: &str) -> String {
+fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -112,24 +132,38 @@ pub(super) fn escaped(text: &str) -> String {
     escaped
 }
 
-/// The text of a page.
-#[cfg(test)]
-pub(super) async fn text(page: Response) -> String {
-    use http_body_util::BodyExt as _;
-    let body = page.into_body().collect().await.unwrap().to_bytes();
-    String::from_utf8(body.to_vec()).unwrap()
-}
-
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt as _;
+
     use super::*;
 
-    const OUTCOME: Outcome = Outcome {
+    const PAGE: Page = Page {
+        heading: "Shall it be done?",
+        before: "Press the button.",
+        action: "do-it",
+        fields: || "<input name=\"more\">\n".to_owned(),
+        button: "Do it",
         done: "It is done",
         then: "You may go.",
         not_done: "It is not done",
         unknown: "Nobody knows",
     };
+
+    async fn text(page: Response) -> String {
+        let body = page.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(body.to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_token_is_text_and_nothing_else() {
+        let page = text(PAGE.asking("a\"><script>alert('b')</script>")).await;
+        let kept = "value=\"a&quot;&gt;&lt;script&gt;alert(&#39;b&#39;)&lt;/script&gt;\"";
+        assert!(page.contains(kept) && !page.contains("<script"), "{page}");
+        let rest = "\n<input name=\"more\">\n<button type=\"submit\">Do it</button>\n</form>\n";
+        assert!(page.contains("<form method=\"post\" action=\"do-it\">\n"), "{page}");
+        assert!(page.contains(rest), "{page}");
+    }
 
     #[tokio::test]
     async fn a_detail_is_text_and_nothing_else() {
@@ -139,7 +173,7 @@ mod tests {
         let error =
             FieldError { pointer: evil.into(), rule: "r", limit: None, detail: evil.into() };
         for problem in [problem.clone(), problem.with_errors(vec![error])] {
-            let page = text(OUTCOME.refusing(problem)).await;
+            let page = text(PAGE.refusing(problem)).await;
             assert!(page.contains(kept) && !page.contains("<script"), "{page}");
         }
     }
@@ -154,7 +188,7 @@ mod tests {
         };
         let problem = Problem::new(ProblemType::InvalidRequest, "the body breaks 2 rules");
         let problem = problem.with_errors(vec![error("/a"), error("/b")]);
-        let page = text(OUTCOME.refusing(problem)).await;
+        let page = text(PAGE.refusing(problem)).await;
         for told in ["/a is required.</p>", "/b is required.</p>"] {
             assert!(page.contains(told), "{told} is not in {page}");
         }
@@ -164,28 +198,28 @@ mod tests {
     async fn a_page_keeps_status_and_headers_of_what_it_stands_for() {
         let problem = Problem::new(ProblemType::NotReady, "come back later");
         let problem = problem.with_retry_after(std::time::Duration::from_secs(7));
-        let refused = OUTCOME.answering(Err(problem));
+        let refused = PAGE.answering(Err(problem));
         assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(refused.headers()["retry-after"], "7");
         assert_eq!(refused.headers()[CONTENT_TYPE], MEDIA_TYPE);
         assert!(text(refused).await.contains("<h1>It is not done</h1>"));
 
         let problem = Problem::new(ProblemType::UnknownOutcome, "the store did not say");
-        let unknown = OUTCOME.answering(Err(problem));
+        let unknown = PAGE.answering(Err(problem));
         assert_eq!(unknown.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(text(unknown).await.contains("<h1>Nobody knows</h1>"));
 
         let mut done = Response::new(Body::from("what nobody shows"));
         *done.status_mut() = StatusCode::NO_CONTENT;
         done.headers_mut().insert("etag", HeaderValue::from_static("\"3\""));
-        let done = OUTCOME.answering(Ok(done));
+        let done = PAGE.answering(Ok(done));
         assert_eq!(done.status(), StatusCode::OK);
         assert_eq!(done.headers()["etag"], "\"3\"");
         assert!(text(done).await.contains("<h1>It is done</h1>\n<p>You may go.</p>"));
 
         let mut before = Response::default();
         *before.status_mut() = StatusCode::CONFLICT;
-        let before = OUTCOME.answering(Ok(before));
+        let before = PAGE.answering(Ok(before));
         assert_eq!(before.status(), StatusCode::CONFLICT);
         assert!(text(before).await.contains("<h1>It is not done</h1>"));
     }

@@ -1,23 +1,32 @@
 //! Registering: `POST /api/v1/auth/register`.
+//!
+//! Where it is not to tell who has an account, nobody is looked for and nobody comes into being: what was asked for
+//! waits, and a mail goes to the address. The answer is the same whoever has name or address, and so is the work.
 
 use std::sync::Arc;
 
 use api_description::Described;
+use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
+use domain::decision::ClaimKind;
+use domain::user::{RegisterUser, UserId};
 use event_store::EventStore;
+use event_store::pending_registration::NewRegistration;
 use http::{StatusCode, Uri};
 use lifecycle::http::RequestContext;
 use problem_details::Problem;
+use serde_json::json;
 use uuid::Uuid;
 
-use super::mailing::VERIFY_EMAIL;
+use super::mailing::{CONFIRM_REGISTRATION, VERIFY_EMAIL};
+use super::pending_registration::WAITS_FOR;
 use super::request::Registration;
-use super::shown::shown;
+use super::shown::registered;
 use super::{Shared, Slice, Users, description};
 use crate::decision::Beside;
-use crate::decision::answer::Answer;
 use crate::decision::request::ANYBODY;
+use crate::password::HashedPassword;
 
 /// The canonical path.
 pub(super) const PATH: &str = "/api/v1/auth/register";
@@ -66,6 +75,10 @@ impl<S: EventStore> Slice<S> {
         let rules = self.deciding.passwords.rules();
         let Registration { command, password } = Registration::read(&incoming.body, rules)?;
         let asked = self.asked(&incoming, ANYBODY)?;
+        if !self.deciding.registrations.reveals_accounts() {
+            let hash = self.deciding.passwords.hash(password).await.map_err(Problem::from)?;
+            return self.wait_for_mail(&command, &hash).await;
+        }
         // A request that was answered before hashes nothing.
         if let Some(answered) = self.commands().answered::<Users>(&asked).await? {
             return Ok(answered);
@@ -73,9 +86,30 @@ impl<S: EventStore> Slice<S> {
         let hash = self.deciding.passwords.hash(password).await.map_err(Problem::from)?;
         let beside = [Beside::PasswordHash(hash.as_phc().to_owned()), Beside::Mail(VERIFY_EMAIL)];
         let id = Uuid::now_v7();
-        let shown = shown(id);
-        let answer =
-            |user: &_, version| Answer { status: StatusCode::CREATED, ..shown(user, version) };
-        self.commands().decide_beside::<Users>(id, &asked, command, &beside, answer).await
+        self.commands().decide_beside::<Users>(id, &asked, command, &beside, registered(id)).await
+    }
+
+    /// Keeps what was asked for until the link of its mail is followed.
+    ///
+    /// A name of the request keeps no answer: it would be given for longer than what was asked for waits, and what is
+    /// kept of a request tells no password, so that one who has chosen another would not find it.
+    async fn wait_for_mail(
+        &self,
+        command: &RegisterUser,
+        hash: &HashedPassword,
+    ) -> Result<Response, Problem> {
+        let id = UserId(Uuid::now_v7());
+        let kind = ClaimKind::Email.as_str();
+        let claim_key = &self.commands().deciding().claim_key;
+        let registration = NewRegistration {
+            id: id.0,
+            email: claim_key.digest(kind, &command.email.normalised()),
+            sealed: self.deciding.registrations.seal(id, command, hash),
+            mail: CONFIRM_REGISTRATION,
+            waits_for: WAITS_FOR,
+        };
+        self.commands().put_aside(registration).await?;
+        let accepted = json!({"status": "accepted"});
+        Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())
     }
 }

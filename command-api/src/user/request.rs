@@ -8,7 +8,7 @@ use problem_details::Problem;
 
 use super::fields::{bio, email, entered, full_name, image, password, username};
 use super::form;
-use crate::fields::{members, read, read_or_null};
+use crate::fields::{members, only, read, read_or_null};
 use crate::password::{Owner, Password, PasswordRules};
 
 pub(super) use crate::fields::nothing;
@@ -74,9 +74,7 @@ pub(super) fn profile(body: &[u8], is_whole: bool) -> Result<UpdateProfile, Prob
 /// # Errors
 /// A problem that names every fault.
 pub(super) fn only_email(body: &[u8]) -> Result<Email, Problem> {
-    let (members, mut faults) = members(body, &["email"], &["email"])?;
-    let email = read(&members, "email", &mut faults, email);
-    email.filter(|_| faults.is_empty()).ok_or_else(|| faults.refuse())
+    only(body, "email", email)
 }
 
 /// Another address, and where it is somebody's own, the password as they have entered it.
@@ -138,14 +136,8 @@ impl NewPassword {
     /// # Errors
     /// A problem that names every fault.
     pub(super) fn read(body: &[u8]) -> Result<Self, Problem> {
-        let names = ["token", "new_password"];
-        let (members, mut faults) = members(body, &names, &names)?;
-        let token = read(&members, names[0], &mut faults, Ok);
-        let new = read(&members, names[1], &mut faults, entered);
-        match (token, new) {
-            (Some(token), Some(new)) if faults.is_empty() => Ok(Self { token, new }),
-            _ => Err(faults.refuse()),
-        }
+        let (token, new) = token_beside(body, "new_password")?;
+        Ok(Self { token, new })
     }
 
     /// Reads `token=...&new_password=...`.
@@ -153,9 +145,53 @@ impl NewPassword {
     /// # Errors
     /// It is something else.
     pub(super) fn read_form(body: &[u8]) -> Result<Self, Problem> {
-        let [token, new] = form::said(body, ["token", "new_password"])?;
-        Ok(Self { token, new: Password::entered(new) })
+        let (token, new) = token_beside_in_form(body, "new_password")?;
+        Ok(Self { token, new })
     }
+}
+
+/// Who confirms a registration: what the mail says, and the password as they have entered it.
+pub(super) struct Confirming {
+    pub(super) token: String,
+    pub(super) password: Password,
+}
+
+impl Confirming {
+    /// Reads `{token, password}`.
+    ///
+    /// # Errors
+    /// A problem that names every fault.
+    pub(super) fn read(body: &[u8]) -> Result<Self, Problem> {
+        let (token, password) = token_beside(body, "password")?;
+        Ok(Self { token, password })
+    }
+
+    /// Reads `token=...&password=...`.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub(super) fn read_form(body: &[u8]) -> Result<Self, Problem> {
+        let (token, password) = token_beside_in_form(body, "password")?;
+        Ok(Self { token, password })
+    }
+}
+
+/// Reads a token, and beside it a password that is called so.
+fn token_beside(body: &[u8], password: &str) -> Result<(String, Password), Problem> {
+    let names = ["token", password];
+    let (members, mut faults) = members(body, &names, &names)?;
+    let token = read(&members, names[0], &mut faults, Ok);
+    let password = read(&members, names[1], &mut faults, entered);
+    match token.zip(password) {
+        Some(both) if faults.is_empty() => Ok(both),
+        _ => Err(faults.refuse()),
+    }
+}
+
+/// The same of a form.
+fn token_beside_in_form(body: &[u8], password: &str) -> Result<(String, Password), Problem> {
+    let [token, password] = form::said(body, ["token", password])?;
+    Ok((token, Password::entered(password)))
 }
 
 /// Reads `{token}`.
@@ -163,9 +199,7 @@ impl NewPassword {
 /// # Errors
 /// A problem that names every fault.
 pub(super) fn token(body: &[u8]) -> Result<String, Problem> {
-    let (members, mut faults) = members(body, &["token"], &["token"])?;
-    let token = read(&members, "token", &mut faults, Ok);
-    token.filter(|_| faults.is_empty()).ok_or_else(|| faults.refuse())
+    only(body, "token", Ok)
 }
 
 /// Reads `token=...`.
@@ -281,6 +315,25 @@ mod tests {
         let required = [("/token", "required"), ("/new_password", "required")];
         assert_eq!(errors(&NewPassword::read(b"{}").map(drop).unwrap_err()), required);
         assert_eq!(errors(&NewPassword::read_form(b"token=a").map(drop).unwrap_err()), required);
+    }
+
+    #[test]
+    fn whoever_confirms_a_registration_enters_any_text_as_its_password() {
+        for password in ["correct+horse", "x", ""] {
+            let body = json!({"token": "aZ0-_", "password": password}).to_string();
+            let read = Confirming::read(body.as_bytes());
+            assert_eq!(read.map(|read| read.token).unwrap(), "aZ0-_");
+            let read = Confirming::read_form(format!("token=aZ0-_&password={password}").as_bytes());
+            assert_eq!(read.map(|read| read.token).unwrap(), "aZ0-_");
+        }
+        let without = br#"{"token": "aZ0-_", "new_password": "hunter22"}"#;
+        let problem = Confirming::read(without).map(drop).unwrap_err();
+        let expected = [("/new_password", "known-members"), ("/password", "required")];
+        assert_eq!(errors(&problem), expected);
+        assert!(!format!("{problem:?}").contains("hunter22"));
+        let required = [("/token", "required"), ("/password", "required")];
+        assert_eq!(errors(&Confirming::read(b"{}").map(drop).unwrap_err()), required);
+        assert_eq!(errors(&Confirming::read_form(b"token=a").map(drop).unwrap_err()), required);
     }
 
     #[test]

@@ -2,6 +2,9 @@
 //! program says `POST /api/v1/auth/reset-password` with the token and the new password.
 //!
 //! Following the link has no effect: programs that look through mails follow links too.
+//!
+//! A name of the request keeps no answer: what is kept of a request tells no password, so that one with another
+//! password would be answered that it is had from now on. Sent again, it is refused, since a token is good once.
 
 mod page;
 
@@ -16,7 +19,7 @@ use http::Uri;
 use lifecycle::http::RequestContext;
 use problem_details::Problem;
 
-use super::mail_link::{answered, link_token, not_ours, said_by_link};
+use super::mail_link::{answered, followed, not_ours, said_by_link};
 use super::mailing::Notice;
 use super::request::NewPassword;
 use super::reset_token::PasswordReset;
@@ -26,6 +29,7 @@ use crate::decision::incoming::Incoming;
 use crate::decision::request::ANYBODY;
 use crate::decision::{Refusal as _, now};
 use crate::form::is_sent;
+use page::PAGE;
 
 /// Where it is said.
 pub(super) const PATH: &str = "/api/v1/auth/reset-password";
@@ -36,11 +40,7 @@ pub(super) fn on<S: EventStore>(to: Described<Arc<Slice<S>>>) -> Described<Arc<S
 }
 
 async fn password_page<S: EventStore>(State(slice): Shared<S>, uri: Uri) -> Response {
-    let token = link_token(&uri);
-    match slice.password_resets.read(token, now()) {
-        Some(_) => page::asking(token),
-        None => page::OUTCOME.refusing(not_ours()),
-    }
+    followed(&uri, &PAGE, not_ours, |token| slice.password_resets.read(token, now()).is_some())
 }
 
 async fn reset_password<S: EventStore>(
@@ -50,7 +50,7 @@ async fn reset_password<S: EventStore>(
 ) -> Response {
     let is_form = is_sent(request.headers());
     let reset = slice.reset_password(context, request, is_form).await;
-    answered(is_form, &page::OUTCOME, reset)
+    answered(is_form, &PAGE, reset)
 }
 
 impl<S: EventStore> Slice<S> {
@@ -68,11 +68,7 @@ impl<S: EventStore> Slice<S> {
             return Err(not_ours());
         };
         let PasswordReset { user, command, .. } = reset;
-        let asked = self.asked(&incoming, ANYBODY)?;
-        // A request that was answered before hashes nothing, and its token was used by it.
-        if let Some(answered) = self.commands().answered::<Users>(&asked).await? {
-            return Ok(answered);
-        }
+        let asked = self.asked(&incoming, ANYBODY)?.without_name();
         let state = self.commands().state::<Users>(user.0).await?;
         let refused = |problem: &Problem| occurrence::reset_refused(user, problem);
         // First: with a used token nobody has us hash anything.

@@ -42,6 +42,12 @@ pub(super) fn shown(id: Uuid) -> impl Fn(&User<String>, u64) -> Answer {
     }
 }
 
+/// The answer that shows whoever has become a user just now.
+pub(super) fn registered(id: Uuid) -> impl Fn(&User<String>, u64) -> Answer {
+    let shown = shown(id);
+    move |user, version| Answer { status: StatusCode::CREATED, ..shown(user, version) }
+}
+
 /// The answer that shows nothing of the user.
 pub(super) fn nothing(_: &User<String>, version: u64) -> Answer {
     Answer { version: Some(version), ..Answer::empty() }

@@ -16,7 +16,7 @@ use http::Uri;
 use lifecycle::http::RequestContext;
 use problem_details::Problem;
 
-use super::mail_link::{answered, link_token, not_ours, said_by_link};
+use super::mail_link::{answered, followed, not_ours, said_by_link};
 use super::shown::nothing;
 use super::verification::Verification;
 use super::{Shared, Slice, Users, description, request};
@@ -24,6 +24,7 @@ use crate::decision::incoming::Incoming;
 use crate::decision::now;
 use crate::decision::request::ANYBODY;
 use crate::form::is_sent;
+use page::PAGE;
 
 /// Where it is said.
 pub(super) const PATH: &str = "/api/v1/auth/verify-email";
@@ -34,11 +35,7 @@ pub(super) fn on<S: EventStore>(to: Described<Arc<Slice<S>>>) -> Described<Arc<S
 }
 
 async fn verification_page<S: EventStore>(State(slice): Shared<S>, uri: Uri) -> Response {
-    let token = link_token(&uri);
-    match slice.verification.read(token, now()) {
-        Some(_) => page::asking(token),
-        None => page::OUTCOME.refusing(not_ours()),
-    }
+    followed(&uri, &PAGE, not_ours, |token| slice.verification.read(token, now()).is_some())
 }
 
 async fn verify_email<S: EventStore>(
@@ -48,7 +45,7 @@ async fn verify_email<S: EventStore>(
 ) -> Response {
     let is_form = is_sent(request.headers());
     let verified = slice.verify_email(context, request, is_form).await;
-    answered(is_form, &page::OUTCOME, verified)
+    answered(is_form, &PAGE, verified)
 }
 
 impl<S: EventStore> Slice<S> {

@@ -9,7 +9,7 @@ mod test_store;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use access::{AccessConfig, KeySet, Verifier};
+use access::{AccessConfig, Caller, KeySet, Verifier};
 use axum::Router;
 use command_api::access_token::{AccessTokenConfig, Minter};
 use command_api::decision::{Commands, Deciding, status};
@@ -22,21 +22,27 @@ use command_api::second_factor::SecondFactors;
 use command_api::session::{self, SessionConfig};
 use command_api::signing_keys::{Key, Keys, SigningKeys};
 use command_api::throttle::Throttle;
-use command_api::user::{self, Mailing};
+use command_api::user::{self, Mailing, Registrations};
 use consistency_token::{Entry, Token, TokenKey};
 use domain::Timestamp;
+use event_schema::decode::{Decoder, EventFamily};
 use event_store::claim::ClaimKey;
 use event_store::publications::Publications;
 use event_store::relay::{Occurrence, Relay, RelayConfig};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
 use kafka_io::topic::Topic;
 use parking_lot::Mutex;
 use problem_details::BodyLimits;
+use serde_json::json;
 use settings::{Prefix, Settings, TokenSecret};
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
-pub(crate) use call::{Call, Person, admin, of_device, of_user, registration};
+use crate::world::now;
+
+pub(crate) use call::{Call, PASSWORD, Person, admin, of_device, of_user, registration};
 pub(crate) use test_failures::TestFailures;
 pub(crate) use test_log::{Logged, PARTITION, TestLog};
 pub(crate) use test_mailer::TestMailer;
@@ -61,14 +67,14 @@ pub(crate) struct Setup {
     pub(crate) has_relay: bool,
     /// What the log holds before anything happens.
     pub(crate) log: TestLog,
-    /// For how long a refresh may be repeated; `None` where that is as ever.
-    pub(crate) repeat_within: Option<Duration>,
     /// Whether there is a key that signs access tokens.
     pub(crate) has_signing_key: bool,
     /// What passwords are hashed with.
     pub(crate) scheme: Scheme,
     /// Who has to have a second factor.
     pub(crate) second_factor_roles: Option<&'static str>,
+    /// Whether whoever registers is told that name or address are somebody else's.
+    pub(crate) reveals_accounts: bool,
 }
 
 impl Default for Setup {
@@ -81,10 +87,10 @@ impl Default for Setup {
             wait,
             has_relay: true,
             log: TestLog::default(),
-            repeat_within: None,
             has_signing_key: true,
             scheme: Scheme::default(),
             second_factor_roles: None,
+            reveals_accounts: true,
         }
     }
 }
@@ -97,8 +103,11 @@ pub(crate) struct World {
     pub(crate) log: Arc<TestLog>,
     pub(crate) mailer: TestMailer,
     pub(crate) failures: TestFailures,
-    pub(crate) verifier: Arc<Verifier>,
+    /// By the clock of sessions, which goes as tests turn it.
+    passed: Arc<Mutex<Duration>>,
+    verifier: Arc<Verifier>,
     pub(crate) refresh_tokens: RefreshTokens,
+    registrations: Registrations,
     pub(crate) commands: Commands<TestStore>,
     pub(crate) token_key: TokenKey,
     pub(crate) mail_link_key: TokenKey,
@@ -119,17 +128,18 @@ impl World {
         let roles = setup.second_factor_roles.map(|roles| ("MILLRACE_SECOND_FACTOR_ROLES", roles));
         // What lets people in is known to command-api alone.
         let session_secret = ("MILLRACE_SESSION_SECRET", "of the sessions of these tests");
-        let pairs = [("MILLRACE_PROFILE", "dev"), session_secret].into_iter().chain(roles);
+        let reveals = if setup.reveals_accounts { "true" } else { "false" };
+        let reveals = ("REGISTRATION_REVEALS_ACCOUNTS", reveals);
+        let pairs = [("MILLRACE_PROFILE", "dev"), session_secret, reveals].into_iter().chain(roles);
         let mut settings = Settings::new(pairs.map(|(name, value)| (name.into(), value.into())));
         let verifier = Arc::new(Verifier::new(&AccessConfig::from_settings(&mut settings)));
         let token_key = TokenKey::from_settings(&mut settings);
         let mail_link_key = TokenKey::derive(TokenSecret::of_sessions(&mut settings).as_bytes());
         let claim_key = ClaimKey::from_settings(&mut settings);
         let refresh_tokens = RefreshTokens::from_settings(&mut settings);
-        let mut sessions = SessionConfig::from_settings(&mut settings);
-        if let Some(repeat_within) = setup.repeat_within {
-            sessions.rules.repeat_within = repeat_within;
-        }
+        let registrations = Registrations::from_settings(&mut settings);
+        let sessions = SessionConfig::from_settings(&mut settings);
+        let passed = Arc::new(Mutex::new(Duration::ZERO));
         let minter = minter(&mut settings, &verifier, setup.has_signing_key);
         let failures = TestFailures::default();
         let (store, log) = (TestStore::default(), Arc::new(setup.log));
@@ -163,6 +173,7 @@ impl World {
                 second_factors: second_factors.clone(),
                 throttle: throttle.clone(),
                 sessions,
+                clock: clock(&passed),
                 body: BodyLimits { bytes: 100_000, timeout: Duration::from_secs(10) },
                 origins: Vec::new(),
             });
@@ -171,6 +182,7 @@ impl World {
                 verifier: Arc::clone(&verifier),
                 passwords,
                 second_factors,
+                registrations: registrations.clone(),
                 throttle,
                 mail_link_key: mail_link_key.clone(),
                 body: BodyLimits { bytes: 100_000, timeout: Duration::from_secs(10) },
@@ -185,8 +197,10 @@ impl World {
             log,
             mailer: TestMailer::default(),
             failures,
+            passed,
             verifier,
             refresh_tokens,
+            registrations,
             commands,
             token_key,
             mail_link_key,
@@ -234,7 +248,8 @@ impl World {
     pub(crate) fn starts_to_send_a_mail_every(&self, time: Duration) -> AbortHandle {
         let public_url = PublicUrl::parse(PUBLIC_URL).unwrap();
         let (commands, mailer) = (self.commands.clone(), self.mailer.clone());
-        let mailing = Mailing::new(commands, mailer, public_url, &self.mail_link_key);
+        let (link_key, registrations) = (&self.mail_link_key, self.registrations.clone());
+        let mailing = Mailing::new(commands, mailer, public_url, link_key, registrations);
         let mailing = mailing.at_most_every(time);
         let wake = Arc::clone(&self.wake_mailing);
         self.background.lock().spawn(async move { mailing.run(&wake).await })
@@ -247,6 +262,11 @@ impl World {
             is_so(self)
         })
         .await;
+    }
+
+    /// So much time passes for sessions.
+    pub(crate) fn pass(&self, time: Duration) {
+        *self.passed.lock() += time;
     }
 
     /// A request to be sent.
@@ -267,6 +287,19 @@ impl World {
         Person::new(answer.body["id"].as_str().unwrap())
     }
 
+    /// Somebody says their name and this password.
+    pub(crate) fn log_in(&self, name: &str, password: &str) -> Call {
+        let body = json!({"username": name, "password": password});
+        self.call("POST", "/api/v1/auth/login").saying(&body)
+    }
+
+    /// Whom an access token that was given makes of its bearer.
+    pub(crate) fn caller(&self, access_token: &str) -> Arc<Caller> {
+        let bearer = format!("Bearer {access_token}").parse().unwrap();
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, bearer)]);
+        self.verifier.verify(&headers, now()).unwrap()
+    }
+
     /// The offset that a token names.
     pub(crate) fn offset(&self, token: &str) -> u64 {
         let token = Token::decode(token, &self.token_key).unwrap();
@@ -277,6 +310,11 @@ impl World {
         assert_eq!((topic, epoch, partition), (TOPIC, 1, PARTITION.cast_unsigned()));
         offset
     }
+}
+
+fn clock(passed: &Arc<Mutex<Duration>>) -> Arc<dyn Fn() -> Timestamp + Send + Sync> {
+    let passed = Arc::clone(passed);
+    Arc::new(move || Timestamp(0).after(*passed.lock()))
 }
 
 /// Signs with a key that the verifier knows, or with none. The verifier knows that nothing was revoked.
@@ -295,6 +333,13 @@ pub(crate) fn known() -> Known {
         epoch: 1,
         schema_ids: family.schemas().zip(7 + 100 * family as u32..).collect(),
     }))
+}
+
+/// What a record of the log says.
+pub(crate) fn decoded<F: EventFamily>(record: &Logged) -> F {
+    let known = known();
+    let ids = known.get().unwrap().of_family(F::FAMILY).known_ids().collect::<Vec<_>>();
+    Decoder::<F>::new(ids).decode(&record.value).unwrap()
 }
 
 /// Waits until something is so.

@@ -146,6 +146,7 @@ async fn of_an_erased_user_nothing_is_left_but_the_mails_that_were_written() -> 
         "_identity.subject_keys of the user: 1 row: nothing",
         "_identity.credentials of the user: 0 rows: nothing",
         "_identity.second_factors of the user: 0 rows: nothing",
+        "_identity.pending_registrations of the user: 0 rows: nothing",
         "_event_store.streams of the user: 1 row: nothing",
         "_event_store.events of the user: 3 events: nothing",
         "_event_store.events: 3 rows: nothing",
@@ -204,12 +205,15 @@ async fn what_must_not_be_there_is_found_without_knowing_what_it_says() -> Resul
         "UPDATE {identity}.subject_keys SET key = decode(repeat('07', 32), 'hex'), destroyed_at = NULL",
         "INSERT INTO {identity}.credentials VALUES ('{user}', 'a hash')",
         "INSERT INTO {identity}.second_factors VALUES ('{user}', '\\x07', 0, '{}')",
+        "INSERT INTO {identity}.pending_registrations
+         VALUES ('{user}', decode(repeat('07', 32), 'hex'), '\\x07', now(), now())",
         "INSERT INTO {store}.claims VALUES ('email', '\\x07', 'user-{user}', now())",
         "INSERT INTO {store}.requests (principal, key, route, body_hash, subject, answer)
          VALUES ('p', 'hash', 'r', '\\x07', '{user}', NULL), ('p', 'answer', 'r', NULL, '{user}', '\\x07'),
                 ('p', 'neither', 'r', NULL, '{user}', NULL)",
         "INSERT INTO {store}.mails (id, kind, stream_id, stream_version)
-         VALUES (gen_random_uuid(), 'verify-email', 'user-{user}', 1)",
+         VALUES (gen_random_uuid(), 'verify-email', 'user-{user}', 1),
+                ('{user}', 'confirm-registration', 'registration-07', 0)",
         "UPDATE {store}.streams SET state = (state::jsonb || jsonb_build_object('erased', false,
              'bio', jsonb_build_object('event_id', gen_random_uuid(), 'bytes', 'AQ==')))::text",
         "UPDATE {store}.events SET published_offset = NULL, published_partition = NULL
@@ -233,9 +237,10 @@ async fn what_must_not_be_there_is_found_without_knowing_what_it_says() -> Resul
         ("t_identity.subject_keys of the user", 1),
         ("t_identity.credentials of the user", 1),
         ("t_identity.second_factors of the user", 1),
+        ("t_identity.pending_registrations of the user", 1),
         ("t_event_store.claims of the user", 1),
         ("t_event_store.requests of the user", 2),
-        ("t_event_store.mails of the user", 1),
+        ("t_event_store.mails of the user", 2),
         ("t_read_models.user_rows of the user", 1),
         ("t_event_store.streams of the user", 2),
         ("the last of t_event_store.events of the user", 1),

@@ -3,6 +3,7 @@
 mod forgotten;
 mod link;
 mod notices;
+mod registering;
 mod sending;
 mod verifying;
 
@@ -10,19 +11,21 @@ use consistency_token::TokenKey;
 use domain::user::UserId;
 use serde_json::json;
 
-use crate::decision_world::{PUBLIC_URL, Person, World};
+use crate::decision_world::{PASSWORD, PUBLIC_URL, Person, World};
 use crate::world::Answer;
 
 const VERIFY: &str = "/api/v1/auth/verify-email";
 
-/// The password of those who register in tests.
-const PASSWORD: &str = "correct horse";
-
 /// The token of the link in the last mail, which goes to this address.
 fn token_to(world: &World, address: &str) -> String {
+    assert_eq!(world.mailer.sent().pop().unwrap().to, address);
+    last_token(world, VERIFY)
+}
+
+/// The token of the link in the last mail, which leads to this path.
+fn last_token(world: &World, path: &str) -> String {
     let mail = world.mailer.sent().pop().unwrap();
-    assert_eq!(mail.to, address);
-    let link = format!("{PUBLIC_URL}{VERIFY}?token=");
+    let link = format!("{PUBLIC_URL}{path}?token=");
     let tokens: Vec<_> = mail.text.lines().filter_map(|line| line.strip_prefix(&*link)).collect();
     let [token] = tokens[..] else { panic!("{}", mail.text) };
     token.to_owned()

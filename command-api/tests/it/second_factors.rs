@@ -9,13 +9,10 @@ use command_api::password::Scheme;
 use serde_json::{Value, json};
 use test_support::Authenticator;
 
-use crate::decision_world::{Call, Person, Setup, World};
+use crate::decision_world::{Call, PASSWORD, Person, Setup, World};
 use crate::world::Answer;
 
 const LOGIN: &str = "/api/v1/auth/login";
-
-/// The password of those who register in tests.
-const PASSWORD: &str = "correct horse";
 
 /// One in which a password costs little, and in which these roles have to have a second factor.
 async fn world_asking(roles: Option<&'static str>) -> World {

@@ -11,16 +11,13 @@ use domain::session::SessionId;
 use event_store::EventStore as _;
 use serde_json::{Value, json};
 
-use crate::decision_world::{Call, World};
+use crate::decision_world::{Call, PASSWORD, World};
 use crate::world::Answer;
 
 const LOGIN: &str = "/api/v1/auth/login";
 const REFRESH: &str = "/api/v1/auth/refresh";
 const LOGOUT: &str = "/api/v1/auth/logout";
 const SESSIONS: &str = "/api/v1/auth/sessions";
-
-/// The password of those who register in tests.
-const PASSWORD: &str = "correct horse";
 
 /// What somebody is given who is in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +47,7 @@ impl Session {
 }
 
 fn login(world: &World, name: &str) -> Call {
-    saying(world, &json!({"username": name, "password": PASSWORD}))
+    world.log_in(name, PASSWORD)
 }
 
 fn saying(world: &World, body: &Value) -> Call {

@@ -1,5 +1,6 @@
 //! The table of access tokens: which are believed and which are refused.
 
+mod counted;
 mod dev_profile;
 mod forged;
 mod own_keys;

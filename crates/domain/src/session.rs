@@ -5,12 +5,11 @@
 //! session for whoever holds either copy. Nothing here tells of a person: the user is an id.
 
 mod client_mark;
+mod end_session;
 mod event;
 mod id;
 mod life;
-mod log_out;
 mod refresh_session;
-mod revoke_session;
 mod start_session;
 mod state;
 
@@ -20,11 +19,10 @@ mod scenario;
 mod tests;
 
 pub use client_mark::ClientMark;
+pub use end_session::EndSession;
 pub use event::SessionEvent;
 pub use id::{SessionId, SessionIdError};
 pub use life::SessionLife;
-pub use log_out::LogOut;
 pub use refresh_session::{RefreshRules, RefreshSession, RefreshSessionError, UserStanding};
-pub use revoke_session::RevokeSession;
 pub use start_session::{StartSession, StartSessionError};
 pub use state::{FIRST_GENERATION, NoSuchSession, STATE_REVISION, Session, SessionEnd, evolve};

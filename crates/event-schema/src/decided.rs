@@ -142,3 +142,6 @@ macro_rules! records {
 }
 
 pub(crate) use records;
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -22,7 +22,7 @@ pub enum Beside {
         key: [u8; 32],
     },
     /// A person is erased: the key is destroyed, and so are password hash, second factor, answers to
-    /// requests and mails that wait.
+    /// requests, mails that wait and what is left of the registration by which they have become a user.
     Erasure {
         /// The person.
         subject: String,
@@ -64,6 +64,11 @@ pub enum Beside {
         /// What was enrolled before is gone.
         enrolled_before: Timestamp,
     },
+    /// Somebody has become a user by a registration: neither it nor any other one waits for their address any more.
+    NoPendingRegistration {
+        /// The registration.
+        id: Uuid,
+    },
     /// A mail is to be sent because of the decision's last event.
     Mail {
         /// The mail.
@@ -95,6 +100,7 @@ impl fmt::Debug for Beside {
             Self::SecondFactor { .. } => "SecondFactor",
             Self::NoSecondFactor { .. } => "NoSecondFactor",
             Self::NoSecondFactorBefore { .. } => "NoSecondFactorBefore",
+            Self::NoPendingRegistration { .. } => "NoPendingRegistration",
             Self::Mail { .. } => "Mail",
             Self::MailsNotNeeded { .. } => "MailsNotNeeded",
             Self::Revocation { .. } => "Revocation",

@@ -18,6 +18,7 @@ pub mod claim;
 pub mod compare;
 pub mod event;
 pub mod memory;
+pub mod pending_registration;
 pub mod postgres;
 pub mod publications;
 pub mod relay;

@@ -16,13 +16,14 @@ use crate::append::{Append, AppendError, State};
 use crate::beside::{DueMail, FOR_NOBODY, LATELY, MailsBeside, NOBODY, Revoked, asked_for_before};
 use crate::claim::{ClaimOf, Digest};
 use crate::event::{Event, LogPlace};
+use crate::pending_registration::{NewRegistration, PendingRegistration, mails_of};
 use crate::request::{AnsweredRequest, NewRequest, RequestKey};
 use crate::second_factor::{SecondFactor, UsedCode};
 use crate::store::{EventStore, Found, StoreError, StoredStream};
 
 pub use outbox::MemoryOutbox;
 
-use rows::{Held, KeptMail, Rows};
+use rows::{Held, KeptMail, KeptRegistration, Rows};
 
 /// A store in memory, not compared yet when it is new. Clones are the same.
 #[derive(Clone, Default)]
@@ -180,12 +181,13 @@ impl EventStore for Memory {
         Ok(())
     }
 
-    /// Revocations alone.
+    /// Revocations and registrations that wait no more.
     async fn forget(&self, _: Duration) -> Result<u64, StoreError> {
         let mut rows = self.rows.lock();
-        let before = rows.revocations.len();
+        let before = rows.revocations.len() + rows.registrations.len();
         rows.revocations.retain(|known| known.written_at.elapsed() < known.holds_for);
-        Ok((before - rows.revocations.len()) as u64)
+        rows.registrations.retain(|_, kept| kept.waits());
+        Ok((before - rows.revocations.len() - rows.registrations.len()) as u64)
     }
 
     async fn keep_mail_for_holder(
@@ -209,6 +211,29 @@ impl EventStore for Memory {
             kept.settle(FOR_NOBODY);
         }
         Ok(())
+    }
+
+    async fn keep_registration(&self, registration: NewRegistration) -> Result<(), AppendError> {
+        let NewRegistration { id, email, sealed, mail, waits_for } = registration;
+        let mut rows = self.rows.lock();
+        let kept = KeptRegistration { email, sealed, kept_at: Instant::now(), waits_for };
+        rows.registrations.insert(id, kept);
+        rows.keep_mail(id, mail, &mails_of(&email), 0);
+        Ok(())
+    }
+
+    async fn pending_registration(
+        &self,
+        id: Uuid,
+    ) -> Result<Option<PendingRegistration>, StoreError> {
+        let rows = self.rows.lock();
+        let kept = rows.registrations.get(&id).filter(|kept| kept.waits());
+        Ok(kept.map(|kept| {
+            let held = rows.claims.get(&(ClaimKind::Email.as_str(), kept.email));
+            let held = held.filter(|held| held.has_not_lapsed());
+            let holder = held.map(|held| held.stream_id.clone());
+            PendingRegistration { sealed: kept.sealed.clone(), holder }
+        }))
     }
 
     async fn due_mails(&self, at_once: u32, lease: Duration) -> Result<Vec<DueMail>, StoreError> {

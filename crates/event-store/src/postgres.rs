@@ -6,6 +6,7 @@ mod forget;
 mod mails;
 mod outbox;
 mod passwords;
+mod pending_registrations;
 mod read;
 mod revocations;
 mod rows;
@@ -25,6 +26,7 @@ use crate::append::{Append, AppendError, State};
 use crate::beside::{Beside, DueMail, MailsBeside};
 use crate::claim::{ClaimKey, ClaimOf, Digest};
 use crate::event::{Event, LogPlace};
+use crate::pending_registration::{NewRegistration, PendingRegistration};
 use crate::publications::Publications;
 use crate::request::{AnsweredRequest, NewRequest, RequestKey};
 use crate::second_factor::{SecondFactor, UsedCode};
@@ -266,6 +268,20 @@ impl EventStore for Postgres {
         keeping.await.map_err(failed)?;
         self.0.mail_wake.notify_one();
         Ok(())
+    }
+
+    async fn keep_registration(&self, registration: NewRegistration) -> Result<(), AppendError> {
+        let Shared { pool, claim_key, .. } = &*self.0;
+        pending_registrations::keep(pool, &registration, claim_key).await?;
+        self.0.mail_wake.notify_one();
+        Ok(())
+    }
+
+    async fn pending_registration(
+        &self,
+        id: Uuid,
+    ) -> Result<Option<PendingRegistration>, StoreError> {
+        pending_registrations::find(&self.0.pool, id).await.map_err(failed)
     }
 
     async fn due_mails(&self, at_once: u32, lease: Duration) -> Result<Vec<DueMail>, StoreError> {

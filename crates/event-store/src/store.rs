@@ -7,6 +7,7 @@ use crate::append::{Append, AppendError, Closed, State};
 use crate::beside::{DueMail, MailsBeside};
 use crate::claim::{ClaimOf, Digest};
 use crate::event::{Event, LogPlace};
+use crate::pending_registration::{NewRegistration, PendingRegistration};
 use crate::request::{AnsweredRequest, NewRequest, RequestKey};
 use crate::second_factor::{SecondFactor, UsedCode};
 
@@ -156,7 +157,8 @@ pub trait EventStore: Clone + Send + Sync + 'static {
     fn answer(&self, request: NewRequest) -> impl Future<Output = Result<(), AppendError>> + Send;
 
     /// Forgets some answers, and mails that were settled, which are older than this; and, however old,
-    /// revocations of access tokens that have all expired. Returns how many, 0 once there are no more.
+    /// revocations of access tokens that have all expired, and registrations that wait no more. Returns how many,
+    /// 0 once there are no more.
     fn forget(&self, older_than: Duration) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// Keeps a mail, without an event that causes it, for the stream that has a value: it is due at once.
@@ -171,6 +173,25 @@ pub trait EventStore: Clone + Send + Sync + 'static {
         value: ClaimOf,
         good_for: Duration,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Keeps a registration until somebody has shown that the address is theirs, beside those that wait for the
+    /// address already, with its mail, which is due at once. By the same statements whoever has the address: whoever
+    /// asks is told by nothing whether there is anybody. A store that was not compared keeps it too: nothing is decided
+    /// by it.
+    ///
+    /// # Errors
+    /// [`AppendError::Closed`] where the hash of the address is under another key than those of claims.
+    fn keep_registration(
+        &self,
+        registration: NewRegistration,
+    ) -> impl Future<Output = Result<(), AppendError>> + Send;
+
+    /// A registration that waits; `None` where there is none of this id, or where it waits no more: its time is over,
+    /// somebody has become a user with its address, by it or another one, or whoever had the address was erased.
+    fn pending_registration(
+        &self,
+        id: uuid::Uuid,
+    ) -> impl Future<Output = Result<Option<PendingRegistration>, StoreError>> + Send;
 
     /// Takes over mails that are due, so that nobody else does for `lease`; nor does anybody take over
     /// other mails of their streams meanwhile.

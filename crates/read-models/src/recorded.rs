@@ -34,3 +34,6 @@ pub struct Recorded<E> {
     /// When the log took it: the broker's clock.
     pub log_time: Timestamp,
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

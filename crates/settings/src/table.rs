@@ -303,7 +303,7 @@ table! {
     /// Secret of sessions.
     SESSION_SECRET = Setting {
         name: "MILLRACE_SESSION_SECRET", aliases: &[], default: None, kind: Kind::Secret,
-        about: "secret that signs refresh tokens and the links in mails, and seals second factors and the keys of access tokens: the same in every command-api and its tools, and nobody else's, since whoever has it can let anybody in; required outside the `dev` profile, which takes `MILLRACE_TOKEN_SECRET` in its place",
+        about: "secret that signs refresh tokens and the links in mails, and seals second factors, registrations that wait and the keys of access tokens: the same in every command-api and its tools, and nobody else's, since whoever has it can let anybody in; required outside the `dev` profile, which takes `MILLRACE_TOKEN_SECRET` in its place",
     };
     /// Length of device ids.
     DEVICE_ID_MAX = number("MILLRACE_DEVICE_ID_MAX_CHARACTERS", "128", 1, 512,
@@ -371,6 +371,12 @@ table! {
     /// Queue of passwords.
     PASSWORD_QUEUED_HASHES = number("MILLRACE_PASSWORD_MAX_QUEUED_HASHES", "64", 0, 65_536,
         "passwords that may wait to be hashed or compared; one more is answered 503");
+    /// Whether registering tells who has an account.
+    REGISTRATION_REVEALS_ACCOUNTS = Setting {
+        name: "MILLRACE_REGISTRATION_REVEALS_ACCOUNTS", aliases: &["REGISTRATION_REVEALS_ACCOUNTS"], default: Some("true"),
+        kind: Kind::OneOf(&["true", "false"]),
+        about: "whether whoever registers is told that a user name or an address is somebody else's; with `false` all are answered alike, and only who follows the link of a mail becomes a user, so that mails must leave",
+    };
     /// How mails leave.
     MAIL = Setting {
         name: "MILLRACE_MAIL", aliases: &[], default: None, kind: Kind::OneOf(&["off", "outbox", "smtp"]),

@@ -111,7 +111,7 @@ metrics! {
     ProducerRebuilt = Counter "kafka_producer_rebuilt_total" [] "Producers replaced after a fatal error";
 
     // Decisions on their way into the log
-    DecisionsMade = Counter "command_api_decisions_total" ["outcome"] "Decisions by outcome: published, pending (answered before the log had it), at_once (answered without waiting for it), unchanged, repeated (answered as before), refused, closed (the store takes nothing), failed";
+    DecisionsMade = Counter "command_api_decisions_total" ["outcome"] "Decisions by outcome: published, pending (answered before the log had it), at_once (answered without waiting for it), unchanged, repeated (answered as before), put_aside (a registration that waits), refused, closed (the store takes nothing), failed";
     RelayOwner = Gauge "command_api_relay_owner" [] "1 in the process whose relay publishes decisions, else 0";
     RelayPublished = Counter "command_api_relay_published_total" [] "Decided events that the log has acknowledged";
     OutboxOldest = Gauge "command_api_outbox_oldest_seconds" [] "Seconds since the oldest event happened that the log does not have yet, told by the relay's owner; else 0";

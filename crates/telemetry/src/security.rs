@@ -51,6 +51,7 @@ names! {
     PasswordRefused = "password-refused" "Somebody who is in did not know the password.";
     PasswordForgotten = "password-forgotten" "Somebody says that a password was forgotten.";
     ResetRefused = "reset-refused" "A mail was good for no other password, or no more.";
+    RegistrationRefused = "registration-refused" "Somebody has the mail of a registration, and did not know its password.";
     SecondFactorEnrolled = "second-factor-enrolled" "Somebody has a second factor.";
     SecondFactorRemoved = "second-factor-removed" "Somebody has no second factor any more.";
     SecondFactorRefused = "second-factor-refused" "A code was wrong, or used before.";

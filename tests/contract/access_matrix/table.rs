@@ -130,6 +130,8 @@ pub(super) const ROWS: &[Row] = &[
     row("grantRole", 200, &[ADMIN]).using_up(UsesUp::Person),
     row("revokeRole", 200, &[ADMIN]).using_up(UsesUp::Person),
     // By the token of a mail, which nobody has here.
+    public("confirmRegistration", 400),
+    public("registrationPage", 400),
     public("verifyEmail", 400),
     public("verificationPage", 400),
     public("forgotPassword", 202),

@@ -2,11 +2,14 @@
 //! anything does.
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use test_support::{Answer, World, eventually, id_of};
 
 use super::asker::{Asker, Wish};
+use super::planted::Planted;
 
+const REGISTER: &str = "/api/v1/auth/register";
+const CONFIRM: &str = "/api/v1/auth/confirm-registration";
 const LOGIN: &str = "/api/v1/auth/login";
 const REFRESH: &str = "/api/v1/auth/refresh";
 const RESET: &str = "/api/v1/auth/reset-password";
@@ -29,24 +32,35 @@ fn tokens(answer: &Answer) -> Result<(String, String)> {
     text("access_token").zip(text("refresh_token")).with_context(|| format!("no tokens: {answer}"))
 }
 
-/// Somebody who has just registered, and the answer that says so.
-async fn register(asker: &mut Asker<'_>, who: &str) -> Result<(Person, Answer)> {
+/// Somebody who is no user yet, and what they register with.
+fn somebody(planted: &Planted, who: &str) -> (Person, Value) {
     let of = |what: &str| format!("{what} of {who}");
-    let (name, local) = (asker.planted.private(&of("name")), asker.planted.private(&of("address")));
-    let (email, password) = (format!("{local}@example.org"), asker.planted.secret(&of("password")));
-    let picture = asker.planted.private(&of("picture"));
+    let (name, local) = (planted.private(&of("name")), planted.private(&of("address")));
+    let (email, password) = (format!("{local}@example.org"), planted.secret(&of("password")));
+    let picture = planted.private(&of("picture"));
     let body = json!({
         "username": name,
         "email": email,
         "password": password,
-        "full_name": asker.planted.private(&of("full name")),
-        "bio": asker.planted.private(&of("bio")),
+        "full_name": planted.private(&of("full name")),
+        "bio": planted.private(&of("bio")),
         "image": format!("https://example.org/{picture}.png"),
     });
-    let key = asker.planted.private(&of("idempotency key"));
-    let wish = Wish::new("POST", "/api/v1/auth/register").json(&body);
-    let answer = asker.must(201, wish.header("idempotency-key", key)).await?;
-    Ok((Person { id: id_of(&answer)?, name, email, password }, answer))
+    (Person { id: String::new(), name, email, password }, body)
+}
+
+/// Sends what somebody registers with.
+async fn send(asker: &mut Asker<'_>, who: &str, status: u16, body: &Value) -> Result<Answer> {
+    let key = asker.planted.private(&format!("idempotency key of {who}"));
+    let wish = Wish::new("POST", REGISTER).json(body).header("idempotency-key", key);
+    asker.must(status, wish).await
+}
+
+/// Somebody who has just registered, and the answer that says so.
+async fn register(asker: &mut Asker<'_>, who: &str) -> Result<(Person, Answer)> {
+    let (person, body) = somebody(asker.planted, who);
+    let answer = send(asker, who, 201, &body).await?;
+    Ok((Person { id: id_of(&answer)?, ..person }, answer))
 }
 
 /// The id of somebody who registers and does nothing else.
@@ -106,6 +120,62 @@ async fn verify(asker: &mut Asker<'_>, world: &World, person: &Person) -> Result
     let none = asker.planted.secret("a token of a mail that is none");
     asker.must(400, Wish::new("GET", format!("{VERIFY}?token={none}"))).await?;
     asker.must(400, Wish::new("POST", VERIFY).form(format!("token={none}"))).await?;
+    Ok(())
+}
+
+/// Who follows the link of a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Program,
+    Page,
+}
+
+/// What confirms a registration.
+fn confirming(by: By, token: &str, password: &str) -> Wish {
+    let wish = Wish::new("POST", CONFIRM);
+    match by {
+        By::Program => wish.json(&json!({"token": token, "password": password})),
+        By::Page => wish.form(format!("token={token}&password={password}")),
+    }
+}
+
+/// Two people register where that tells nobody who has an account, and become users by their mails: one by a program,
+/// one by the page.
+pub(super) async fn of_registrations_that_wait(asker: &mut Asker<'_>, world: &World) -> Result<()> {
+    let nobody = asker.planted.private("a name of nobody");
+    let body =
+        json!({"username": nobody, "password": asker.planted.secret("a password of nobody")});
+    // A process that has just started takes none before it knows that log and store are compared.
+    eventually("the store takes decisions", async || {
+        let answer = asker.ask(Wish::new("POST", LOGIN).json(&body)).await?;
+        ensure!(answer.problem() != "store-not-compared", "{answer}");
+        Ok(())
+    })
+    .await?;
+    for (who, by) in [("somebody by a program", By::Program), ("somebody by a page", By::Page)] {
+        confirm(asker, world, who, by).await?;
+    }
+    Ok(())
+}
+
+async fn confirm(asker: &mut Asker<'_>, world: &World, who: &str, by: By) -> Result<()> {
+    let (Person { email, password, .. }, body) = somebody(asker.planted, who);
+    send(asker, who, 202, &body).await?;
+    let token = mailed(asker, world, &email, CONFIRM).await?;
+    let none = asker.planted.secret("a token of a registration that is none");
+    let wrong = asker.planted.secret("a password that was not registered with");
+    for (status, token) in [(200, &token), (400, &none)] {
+        asker.must(status, Wish::new("GET", format!("{CONFIRM}?token={token}"))).await?;
+    }
+    for any in [By::Program, By::Page] {
+        asker.must(400, confirming(any, &none, &password)).await?;
+        asker.must(400, confirming(any, &token, &wrong)).await?;
+    }
+    asker.must(201, confirming(by, &token, &password)).await?;
+    // Whatever the password, it is said that the token was used, and by a page that there is an account.
+    for (any, status) in [(By::Program, 204), (By::Page, 200)] {
+        asker.must(status, confirming(any, &token, &wrong)).await?;
+    }
     Ok(())
 }
 

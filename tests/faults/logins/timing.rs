@@ -1,5 +1,5 @@
 //! That nobody learns from an answer to a wrong password whether there is an account: neither by what is asked
-//! of the database nor by the time.
+//! of the database nor by the time. Nor from registering, where that is to tell nobody.
 
 use std::time::Instant;
 
@@ -135,6 +135,40 @@ async fn the_database_is_asked_the_same_where_there_is_nobody_of_the_name() -> R
     ensure!(of_somebody.len() == QUESTIONS, "of somebody it is asked {of_somebody:#?}");
     for (name, statements) in &asked {
         ensure!(statements == of_somebody, "of {name:?} it is asked {statements:#?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_database_is_asked_the_same_whoever_registers_where_that_tells_nothing() -> Result<()> {
+    let desk = Desk::open("registration_questions", |launch| launch).await?;
+    desk.people.register("ann").await?;
+    // Beside the process by which she has registered, one that tells nobody so.
+    let launch = desk.world.command_api()?.setting("MILLRACE_LOG", "info,sqlx=debug");
+    let silent = launch.setting("REGISTRATION_REVEALS_ACCOUNTS", "false").start().await?;
+    silent.ready().await?;
+    let people = desk.people.of(&[&silent])?;
+    // A connection is made by the first one.
+    people.send(people.registration(0, "nobody", "nobody@example.org")?).await?;
+    let mut asked = Vec::new();
+    for (name, email) in [
+        ("nobody", "nobody@example.com"),
+        ("ann", "nobody@example.net"),
+        ("nobody", "ANN@example.org"),
+        ("ann", "ann@example.org"),
+        ("nobody", "nobody@example.org"),
+    ] {
+        let id = format!("registration-{}", asked.len());
+        let request = people.registration(0, name, email)?.header("x-request-id", id.as_str());
+        let answer = people.send(request).await?;
+        ensure!(answer.status == 202, "{name} with {email} is answered {answer}");
+        asked.push((name, email, statements(&silent, &id)?));
+    }
+    let (.., of_nobody) = &asked[0];
+    let is_kept = of_nobody.iter().any(|statement| statement.contains("pending_registrations"));
+    ensure!(is_kept, "of nobody it is asked {of_nobody:#?}");
+    for (name, email, statements) in &asked {
+        ensure!(statements == of_nobody, "of {name} with {email} it is asked {statements:#?}");
     }
     Ok(())
 }

@@ -74,7 +74,8 @@ const RIGHTS: [(&str, &[&str]); 5] = [
             "GRANT SELECT, INSERT ON {identity}.subject_keys, {identity}.credentials TO {role}",
             "GRANT UPDATE (key, destroyed_at) ON {identity}.subject_keys TO {role}",
             "GRANT UPDATE, DELETE ON {identity}.credentials TO {role}",
-            "GRANT SELECT, INSERT, UPDATE, DELETE ON {identity}.second_factors TO {role}",
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON {identity}.second_factors,
+                 {identity}.pending_registrations TO {role}",
             "GRANT SELECT, INSERT, DELETE ON {identity}.revocations, {identity}.signing_keys,
                  {identity}.login_failures TO {role}",
             // Locking a revocation to forget it needs the right to change one of its columns.

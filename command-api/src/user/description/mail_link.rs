@@ -9,20 +9,41 @@ use crate::decision::description::{NO_TOKEN, pending};
 use crate::user::page::MEDIA_TYPE as PAGE;
 
 /// What the answer to a form may be that came to nothing.
-const NOT_DONE: [u16; 11] = [400, 404, 408, 409, 410, 413, 415, 422, 429, 500, 503];
+const NOT_DONE: [u16; 10] = [400, 404, 408, 409, 410, 413, 415, 429, 500, 503];
 
 /// What the token of a mail allows: told to programs by a status, and to a form by a page.
 pub(super) fn by_link(operation: Operation, done: &'static str) -> Operation {
-    let told = |answer: Answer| answer.headers(&[Header::ETag, Header::ConsistencyToken]);
+    done_by_link(operation, done, &[Header::ETag, Header::ConsistencyToken])
+}
+
+/// The same where nothing is told of whom it was done to.
+pub(super) fn by_used_link(operation: Operation, done: &'static str) -> Operation {
+    done_by_link(operation, done, &[])
+}
+
+fn done_by_link(operation: Operation, done: &'static str, told: &[Header]) -> Operation {
     let operation = operation
-        .answer(told(Answer::new(204, done)))
-        .answer(told(Answer::new(200, "It is, as a form is told.").content(PAGE, page())))
+        .answer(Answer::new(204, done).headers(told))
+        .answer(Answer::new(200, "It is, as a form is told.").content(PAGE, page()).headers(told));
+    unless_done(operation)
+}
+
+/// What is told where it is not done, or not yet.
+fn unless_done(operation: Operation) -> Operation {
+    let operation = operation
         .answer(pending().content(PAGE, page()))
         .problems(&[ProblemType::InvalidVerificationToken]);
-    NOT_DONE.into_iter().fold(operation, |operation, status| {
-        let answer = Answer::new(status, "It is not, or not yet. A form is told so by a page.");
-        operation.answer(answer.content(PAGE, page()))
-    })
+    NOT_DONE.into_iter().fold(operation, |operation, status| operation.answer(not_done(status)))
+}
+
+/// What a request is told, beside, whose name is that of another one.
+pub(super) fn named_as_another() -> Answer {
+    not_done(422)
+}
+
+fn not_done(status: u16) -> Answer {
+    let answer = Answer::new(status, "It is not, or not yet. A form is told so by a page.");
+    answer.content(PAGE, page())
 }
 
 /// The page that a link leads to.
@@ -43,6 +64,7 @@ pub(super) fn token() -> Value {
     json!({"type": "string", "description": "What the mail says."})
 }
 
-fn page() -> Value {
+/// A page.
+pub(super) fn page() -> Value {
     json!({"type": "string", "description": "For people."})
 }

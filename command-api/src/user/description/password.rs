@@ -5,8 +5,8 @@ use problem_details::ProblemType;
 use serde_json::{Value, json};
 
 use super::mail_link::{by_link, page_of_link, token};
-use super::{TAG, about_one, email, password};
-use crate::decision::description::{DECIDES, JSON, NO_TOKEN, decides, decides_unnamed};
+use super::{TAG, about_one, accepted, email, password};
+use crate::decision::description::{JSON, NO_TOKEN, decides_unnamed};
 use crate::form::MEDIA_TYPE as FORM;
 use crate::user::{forgot_password, reset_password as reset};
 
@@ -46,10 +46,7 @@ pub(in crate::user) fn forgot_password() -> Operation {
             "type": "object", "additionalProperties": false, "required": ["email"],
             "properties": {"email": email()},
         }))
-        .answer(Answer::new(202, "If there is such a user, a mail is on its way.").json(json!({
-            "type": "object", "required": ["status"],
-            "properties": {"status": {"type": "string", "enum": ["accepted"]}},
-        })))
+        .answer(Answer::new(202, "If there is such a user, a mail is on its way.").json(accepted()))
         .problems(&[
             ProblemType::MalformedJson,
             ProblemType::RequestTimeout,
@@ -69,8 +66,8 @@ pub(in crate::user) fn reset_password() -> Operation {
         Operation::new(Verb::Post, reset::PATH, "resetPassword", "Have another password by a mail")
             .authenticating();
     let body = json!({"token": NO_TOKEN, "new_password": "another horse battery"});
-    let operation = decides(operation, TAG)
-        .description(DECIDES)
+    let operation = decides_unnamed(operation, TAG)
+        .description("Answered once the log has what follows, or with `202` and the decision's address, as other decisions are. An `Idempotency-Key` keeps no answer, since it would tell nothing of the password that is asked for: sent again it is `400`, because the token is good once. Whoever has lost the answer finds out by logging in.")
         .body(JSON, with_token())
         .body(FORM, with_token())
         .example(Example::new("none", "A token that is none", 400).body(JSON, body));

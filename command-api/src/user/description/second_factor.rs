@@ -66,7 +66,7 @@ pub(in crate::user) fn remove_second_factor() -> Operation {
     let operation =
         Operation::new(Verb::Delete, PATH, "removeSecondFactor", "Have no second factor any more");
     of_one(operation)
-        .description("By oneself with a code, since the password alone must not do; or by an admin, who says nothing, for whoever has lost app and recovery codes. Sessions go on. A mail says so to an address that was verified. Who has to have a second factor enrols another one at the next login. A code that is not good is `403`, names `/code`, and has to wait after some times.")
+        .description("By oneself with a code, since the password alone must not do; or by an admin, who says nothing, for whoever has lost app and recovery codes. Sessions go on. A mail says so to an address that was verified. Who has to have a second factor enrols another one at the next login. Of oneself an `Idempotency-Key` keeps no answer, since it would tell nothing of the code: sent again, it takes nothing from who has none. A code that is not good is `403`, names `/code`, and has to wait after some times.")
         .body(JSON, json!({
             "type": "object", "additionalProperties": false,
             "properties": {

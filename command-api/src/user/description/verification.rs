@@ -4,7 +4,7 @@ use api_description::{Example, Operation, Verb};
 use serde_json::{Value, json};
 
 use super::TAG;
-use super::mail_link::{by_link, page_of_link, token};
+use super::mail_link::{by_link, named_as_another, page_of_link, token};
 use crate::decision::description::{DECIDES, JSON, NO_TOKEN, decides};
 use crate::form::MEDIA_TYPE as FORM;
 use crate::user::verify_email::PATH;
@@ -17,6 +17,7 @@ pub(in crate::user) fn verify_email() -> Operation {
         .description(DECIDES)
         .body(JSON, with_token())
         .body(FORM, with_token())
+        .answer(named_as_another())
         .example(
             Example::new("none", "A token that is none", 400)
                 .body(JSON, json!({"token": NO_TOKEN})),

@@ -31,7 +31,7 @@ async fn enrol<S: EventStore>(
     context: RequestContext,
     request: Request,
 ) -> Result<Response, Problem> {
-    slice.caller(request.headers(), &id, Leave::Own)?;
+    slice.caller(&request, &id, Leave::Own)?;
     let user = user_of(&id)?;
     let incoming = slice.incoming(context, request).await?;
     let current = request::current_password(&incoming.body)?;

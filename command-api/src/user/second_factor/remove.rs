@@ -3,6 +3,9 @@
 //!
 //! The password does not do: a second factor is there for when somebody else knows it. And whoever had one is told
 //! by a mail.
+//!
+//! A name of one's own request keeps no answer: it says a code and nothing else, and what is kept of a request tells
+//! none. One that comes after another second factor was enrolled would be answered that this one is gone.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -34,7 +37,7 @@ async fn remove<S: EventStore>(
     context: RequestContext,
     request: Request,
 ) -> Result<Response, Problem> {
-    let caller = slice.caller(request.headers(), &id, Leave::OwnOrAdmin)?;
+    let caller = slice.caller(&request, &id, Leave::OwnOrAdmin)?;
     let user = user_of(&id)?;
     let incoming = slice.incoming(context, request).await?;
     // Also of an admin: whoever has found their access token is not to be rid of it by that.
@@ -46,8 +49,9 @@ async fn remove<S: EventStore>(
         None
     };
     let asked = slice.asked(&incoming, &caller.actor)?;
+    let asked = if is_own { asked.without_name() } else { asked };
     let commands = slice.commands();
-    // Of a request that was answered before, the code was used by it.
+    // First: of an admin's request that was answered before, the user may be erased by now.
     if let Some(answered) = commands.answered::<Users>(&asked).await? {
         return Ok(answered);
     }

@@ -3,7 +3,7 @@
 use problem_details::Problem;
 use zeroize::Zeroizing;
 
-use crate::fields::{Broken, members, read};
+use crate::fields::{Broken, members, only, read};
 use crate::password::Password;
 use crate::user::fields::entered;
 
@@ -15,9 +15,7 @@ const CODE: &str = "code";
 /// # Errors
 /// A problem that names every fault.
 pub(super) fn current_password(body: &[u8]) -> Result<Password, Problem> {
-    let (members, mut faults) = members(body, &[PASSWORD], &[PASSWORD])?;
-    let password = read(&members, PASSWORD, &mut faults, entered);
-    password.filter(|_| faults.is_empty()).ok_or_else(|| faults.refuse())
+    only(body, PASSWORD, entered)
 }
 
 /// What was handed out, and its first code.
@@ -48,9 +46,7 @@ impl Confirmation {
 /// # Errors
 /// A problem that names every fault.
 pub(super) fn code(body: &[u8]) -> Result<Zeroizing<String>, Problem> {
-    let (members, mut faults) = members(body, &[CODE], &[CODE])?;
-    let code = read(&members, CODE, &mut faults, secret);
-    code.filter(|_| faults.is_empty()).ok_or_else(|| faults.refuse())
+    only(body, CODE, secret)
 }
 
 fn secret(text: String) -> Result<Zeroizing<String>, Broken> {

@@ -126,7 +126,10 @@ fn claims(subject: &str, role: &str) -> Value {
     json!({"sub": subject, "roles": [role], "exp": now() + 3_600})
 }
 
+/// The password of those who register in tests.
+pub(crate) const PASSWORD: &str = "correct horse";
+
 /// What somebody of this name says of themselves when they register.
 pub(crate) fn registration(name: &str) -> Value {
-    json!({"username": name, "email": format!("{name}@example.org"), "password": "correct horse"})
+    json!({"username": name, "email": format!("{name}@example.org"), "password": PASSWORD})
 }

@@ -7,10 +7,12 @@ use std::time::Duration;
 use event_store::beside::{DueMail, MailsBeside};
 use event_store::claim::{ClaimOf, Digest};
 use event_store::memory::{Memory, MemoryOutbox};
+use event_store::pending_registration::{NewRegistration, PendingRegistration};
 use event_store::request::{AnsweredRequest, NewRequest, RequestKey};
 use event_store::second_factor::{SecondFactor, UsedCode};
 use event_store::{
-    Append, AppendError, Event, EventStore, Found, LogPlace, State, StoreError, StoredStream,
+    Append, AppendError, Closed, Event, EventStore, Found, LogPlace, State, StoreError,
+    StoredStream,
 };
 use parking_lot::Mutex;
 use tokio::sync::Barrier;
@@ -64,10 +66,13 @@ struct Told {
     has_old_states: AtomicBool,
     /// Whether the keys of persons are lost.
     has_lost_keys: AtomicBool,
+    /// Whether its claims are under another key than its callers'.
+    is_of_another_key: AtomicBool,
     /// Times that it does not write down what became of a mail.
     unsettled: AtomicI32,
     settled: Mutex<Vec<Settled>>,
     put_off: Mutex<Vec<Duration>>,
+    called: Mutex<Vec<&'static str>>,
 }
 
 impl TestStore {
@@ -108,6 +113,11 @@ impl TestStore {
         self.told.has_lost_keys.store(true, Ordering::Relaxed);
     }
 
+    /// From now on its claims are under another key than its callers'.
+    pub(crate) fn is_of_another_key(&self) {
+        self.told.is_of_another_key.store(true, Ordering::Relaxed);
+    }
+
     /// The next so many times it does not write down what became of a mail.
     pub(crate) fn settles_no_mail(&self, times: i32) {
         self.told.unsettled.store(times, Ordering::Relaxed);
@@ -134,7 +144,13 @@ impl TestStore {
         self.memory.answered(&RequestKey { principal, key }).await.unwrap()
     }
 
-    fn must_answer(&self) -> Result<(), StoreError> {
+    /// What it was asked for since it was last asked here, where it can be away.
+    pub(crate) fn called(&self) -> Vec<&'static str> {
+        std::mem::take(&mut *self.told.called.lock())
+    }
+
+    fn must_answer(&self, call: &'static str) -> Result<(), StoreError> {
+        self.told.called.lock().push(call);
         match self.told.is_away.load(Ordering::Relaxed) {
             true => Err(StoreError::Unavailable(sqlx::Error::PoolTimedOut)),
             false => Ok(()),
@@ -146,7 +162,7 @@ impl EventStore for TestStore {
     type Outbox = MemoryOutbox;
 
     async fn load(&self, stream_id: &str, subject: Option<&str>) -> Result<Found, StoreError> {
-        self.must_answer()?;
+        self.must_answer("load")?;
         let mut found = self.memory.load(stream_id, subject).await?;
         if self.told.has_old_states.load(Ordering::Relaxed) {
             let old = State { json: "what nobody reads".to_owned(), revision: 0 };
@@ -164,7 +180,7 @@ impl EventStore for TestStore {
         version: u64,
         state: &State,
     ) -> Result<bool, StoreError> {
-        self.must_answer()?;
+        self.must_answer("replace_state")?;
         self.memory.replace_state(stream_id, version, state).await
     }
 
@@ -177,7 +193,7 @@ impl EventStore for TestStore {
     }
 
     async fn event(&self, event_id: Uuid) -> Result<Option<Event>, StoreError> {
-        self.must_answer()?;
+        self.must_answer("event")?;
         self.memory.event(event_id).await
     }
 
@@ -188,7 +204,7 @@ impl EventStore for TestStore {
     }
 
     async fn answered(&self, key: &RequestKey) -> Result<Option<AnsweredRequest>, StoreError> {
-        self.must_answer()?;
+        self.must_answer("answered")?;
         let answered = self.memory.answered(key).await;
         self.told.requests_meet.attend().await;
         answered
@@ -203,12 +219,12 @@ impl EventStore for TestStore {
         kind: &'static str,
         digest: &Digest,
     ) -> Result<Option<String>, StoreError> {
-        self.must_answer()?;
+        self.must_answer("holder")?;
         self.memory.holder(kind, digest).await
     }
 
     async fn password_hash(&self, subject: &str) -> Result<Option<String>, StoreError> {
-        self.must_answer()?;
+        self.must_answer("password_hash")?;
         self.memory.password_hash(subject).await
     }
 
@@ -218,12 +234,12 @@ impl EventStore for TestStore {
         old: &str,
         new: &str,
     ) -> Result<bool, StoreError> {
-        self.must_answer()?;
+        self.must_answer("replace_password_hash")?;
         self.memory.replace_password_hash(subject, old, new).await
     }
 
     async fn second_factor(&self, subject: &str) -> Result<Option<SecondFactor>, StoreError> {
-        self.must_answer()?;
+        self.must_answer("second_factor")?;
         self.memory.second_factor(subject).await
     }
 
@@ -233,13 +249,13 @@ impl EventStore for TestStore {
         sealed_secret: &[u8],
         used: UsedCode,
     ) -> Result<bool, StoreError> {
-        self.must_answer()?;
+        self.must_answer("use_second_factor")?;
         self.memory.use_second_factor(subject, sealed_secret, used).await
     }
 
     async fn append(&self, append: Append) -> Result<(), AppendError> {
         self.told.appends_meet.attend().await;
-        self.must_answer()?;
+        self.must_answer("append")?;
         self.memory.append(append).await?;
         match self.told.silent_appends.fetch_sub(1, Ordering::Relaxed) {
             1.. => Err(StoreError::Unknown(sqlx::Error::PoolClosed).into()),
@@ -248,7 +264,7 @@ impl EventStore for TestStore {
     }
 
     async fn answer(&self, request: NewRequest) -> Result<(), AppendError> {
-        self.must_answer()?;
+        self.must_answer("answer")?;
         self.memory.answer(request).await
     }
 
@@ -263,17 +279,33 @@ impl EventStore for TestStore {
         value: ClaimOf,
         good_for: Duration,
     ) -> Result<(), StoreError> {
-        self.must_answer()?;
+        self.must_answer("keep_mail_for_holder")?;
         self.memory.keep_mail_for_holder(id, kind, value, good_for).await
     }
 
+    async fn keep_registration(&self, registration: NewRegistration) -> Result<(), AppendError> {
+        self.must_answer("keep_registration")?;
+        if self.told.is_of_another_key.load(Ordering::Relaxed) {
+            return Err(Closed::OtherKey.into());
+        }
+        self.memory.keep_registration(registration).await
+    }
+
+    async fn pending_registration(
+        &self,
+        id: Uuid,
+    ) -> Result<Option<PendingRegistration>, StoreError> {
+        self.must_answer("pending_registration")?;
+        self.memory.pending_registration(id).await
+    }
+
     async fn due_mails(&self, at_once: u32, lease: Duration) -> Result<Vec<DueMail>, StoreError> {
-        self.must_answer()?;
+        self.must_answer("due_mails")?;
         self.memory.due_mails(at_once, lease).await
     }
 
     async fn mails_beside(&self, mail: &DueMail) -> Result<MailsBeside, StoreError> {
-        self.must_answer()?;
+        self.must_answer("mails_beside")?;
         self.memory.mails_beside(mail).await
     }
 

@@ -11,15 +11,17 @@ use event_store::claim::ClaimOf;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{change_email, is_verified, page, post, put_off, sent, settled, shown, signed};
-use crate::decision_world::{PUBLIC_URL, Person, Setup, World, admin};
+use super::{
+    PASSWORD, change_email, is_verified, page, post, put_off, sent, settled, shown, signed,
+};
+use crate::decision_world::{Person, Setup, World, admin};
 use crate::world::{Answer, now};
 
 const FORGOT: &str = "/api/v1/auth/forgot-password";
 const RESET: &str = "/api/v1/auth/reset-password";
 
 /// The password of those who register in tests, and the one that they choose then.
-const BEFORE: &str = "correct horse";
+const BEFORE: &str = PASSWORD;
 const AFTER: &str = "battery staple";
 
 /// In tests mails are sent after this one, by which the address is to be verified.
@@ -31,11 +33,7 @@ async fn forget(world: &World, email: &str) -> Answer {
 
 /// The token of the link in the last mail.
 fn last_token(world: &World) -> String {
-    let mail = world.mailer.sent().pop().unwrap();
-    let link = format!("{PUBLIC_URL}{RESET}?token=");
-    let tokens: Vec<_> = mail.text.lines().filter_map(|line| line.strip_prefix(&*link)).collect();
-    let [token] = tokens[..] else { panic!("{}", mail.text) };
-    token.to_owned()
+    super::last_token(world, RESET)
 }
 
 /// A token as the process signs it.
@@ -66,8 +64,7 @@ async fn send_form(world: &World, form: String) -> Answer {
 }
 
 async fn log_in(world: &World, name: &str, password: &str) -> u16 {
-    let body = json!({"username": name, "password": password});
-    world.call("POST", "/api/v1/auth/login").saying(&body).send().await.status.as_u16()
+    world.log_in(name, password).send().await.status.as_u16()
 }
 
 fn told(answer: &Answer) -> (u16, &str) {
@@ -343,16 +340,27 @@ async fn of_two_who_use_one_token_at_once_one_succeeds() {
 }
 
 #[tokio::test]
-async fn a_reset_that_is_sent_again_is_answered_as_before() {
+async fn under_one_name_each_reset_counts_and_none_is_answered_that_does_not() {
     let world = World::new().await;
     let ann = world.registered("ann").await;
+    let send = |token: &str, password: &str| {
+        let body = json!({"token": token, "new_password": password});
+        world.call("POST", RESET).named("k1").saying(&body).send()
+    };
     let token = token_for(&world, &ann, 0, now() + 60);
-    for _ in 0..2 {
-        let body = json!({"token": token, "new_password": AFTER});
-        let answer = world.call("POST", RESET).named("k1").saying(&body).send().await;
-        assert_eq!((answer.status.as_u16(), answer.header("etag")), (204, "\"4\""));
+    let answer = send(&token, AFTER).await;
+    assert_eq!((answer.status.as_u16(), answer.header("etag")), (204, "\"4\""), "{answer:?}");
+    assert!(world.store.kept("anybody", "k1").await.is_none());
+    // Nobody is told that another password is theirs from now on, nor that this one is once more.
+    for password in ["another staple", AFTER] {
+        let again = send(&token, password).await;
+        assert_eq!(told(&again), (400, "invalid-verification-token"), "{password}");
     }
-    assert_eq!(world.log.versions(&ann.stream_id()), [1, 2, 3, 4]);
+    assert_eq!(log_in(&world, "ann", "another staple").await, 401);
+    assert_eq!(log_in(&world, "ann", AFTER).await, 200);
+    let answer = send(&token_for(&world, &ann, 1, now() + 60), "another staple").await;
+    assert_eq!((answer.status.as_u16(), answer.header("etag")), (204, "\"5\""), "{answer:?}");
+    assert_eq!(log_in(&world, "ann", "another staple").await, 200);
 }
 
 #[tokio::test]

@@ -1,11 +1,10 @@
 //! Roles that ask for a second factor: who has none comes in once they have enrolled it.
 
-use http::HeaderMap;
 use serde_json::json;
 
 use super::{HandedOut, confirm, log_in, refresh, told, with_code, without_code, world_asking};
 use crate::decision_world::{Person, World, admin};
-use crate::world::{Answer, now};
+use crate::world::Answer;
 
 async fn grant(world: &World, person: &Person, role: &str) {
     let path = person.path(&format!("/roles/{role}"));
@@ -15,9 +14,7 @@ async fn grant(world: &World, person: &Person, role: &str) {
 /// Whether the access token that was given has a role.
 fn has(world: &World, logged_in: &Answer, role: access::Role) -> bool {
     let token = logged_in.body["access_token"].as_str().unwrap();
-    let bearer = format!("Bearer {token}").parse().unwrap();
-    let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, bearer)]);
-    world.verifier.verify(&headers, now()).unwrap().roles.contains(role)
+    world.caller(token).roles.contains(role)
 }
 
 /// Somebody who is to have a second factor has enrolled one by what logging in has handed out.

@@ -113,3 +113,18 @@ async fn a_removal_that_is_sent_again_is_answered_as_before() {
     }
     assert_eq!(world.failures.counted(), 0);
 }
+
+#[tokio::test]
+async fn under_one_name_no_removal_is_answered_that_takes_nothing_away() {
+    let world = world().await;
+    let (ann, first) = enrolled(&world, "ann").await;
+    let send = |code: &str| remove(&world, &ann, &json!({"code": code})).named("k1").send();
+    assert_eq!(send(&first.recovery_codes[0]).await.status, 204);
+    let second = enrol(&world, &ann).await;
+    for code in &first.recovery_codes[..2] {
+        assert_eq!(told(&send(code).await), (403, "forbidden"), "it is none of this one");
+    }
+    assert!(world.store.second_factor(&ann.id).await.unwrap().is_some());
+    assert_eq!(send(&second.recovery_codes[0]).await.status, 204);
+    assert!(world.store.second_factor(&ann.id).await.unwrap().is_none());
+}

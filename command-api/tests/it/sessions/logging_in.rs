@@ -2,12 +2,10 @@
 
 use consistency_token::{Entry, Token};
 use event_store::EventStore as _;
-use http::HeaderMap;
 use serde_json::json;
 
 use super::{LOGIN, PASSWORD, Session, logged_in, login, saying, told};
 use crate::decision_world::{Setup, World, admin, eventually};
-use crate::world::now;
 
 /// Of `correct horse`, as another program (libxcrypt) has made it.
 const OF_BCRYPT: &str = "$2b$10$abcdefghijklmnopqrstuu23JPZtHcGhwXSF41f93o/7vBdDut3Xu";
@@ -31,9 +29,7 @@ async fn whoever_knows_the_password_comes_in_by_name_or_address() {
         let id = session.id.stream_id();
         assert_eq!(token.entries().collect::<Vec<_>>(), [Entry::Stream { id: &id, version: 1 }]);
 
-        let bearer = format!("Bearer {}", session.access_token).parse().unwrap();
-        let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, bearer)]);
-        let caller = world.verifier.verify(&headers, now()).unwrap();
+        let caller = world.caller(&session.access_token);
         assert_eq!((&caller.subject, &caller.actor), (&ann.id, &ann.id));
         let revocable = caller.revocable.unwrap();
         assert_eq!((revocable.session, revocable.user_version), (session.id.0, 2));

@@ -2,17 +2,13 @@
 
 use domain::decision::Decided;
 use domain::session::SessionEvent;
-use event_schema::decode::Decoder;
-use event_schema::schema::Family;
 use serde_json::json;
 
 use super::{LOGOUT, PASSWORD, Session, refresh, saying};
-use crate::decision_world::{Logged, World, eventually, known};
+use crate::decision_world::{Logged, World, decoded, eventually};
 
-fn decoded(record: &Logged) -> Decided<SessionEvent> {
-    let known = known();
-    let ids: Vec<_> = known.get().unwrap().of_family(Family::Session).known_ids().collect();
-    Decoder::new(ids).decode(&record.value).unwrap()
+fn event(record: &Logged) -> SessionEvent {
+    decoded::<Decided<SessionEvent>>(record).event
 }
 
 #[tokio::test]
@@ -42,15 +38,13 @@ async fn the_log_has_a_record_for_each_event_and_nothing_that_tells_who_it_is() 
         }
     }
     assert_eq!(records[0].header("ce_correlationid"), "request-1");
-    let SessionEvent::LoggedIn { user_id, session_epoch, client, .. } = decoded(&records[0]).event
-    else {
+    let SessionEvent::LoggedIn { user_id, session_epoch, client, .. } = event(&records[0]) else {
         panic!("{:?}", records[0])
     };
     assert_eq!((user_id.to_string(), session_epoch), (ann.id, 0));
-    let SessionEvent::Refreshed { generation, client: same, .. } = decoded(&records[1]).event
-    else {
+    let SessionEvent::Refreshed { generation, client: same, .. } = event(&records[1]) else {
         panic!("{:?}", records[1])
     };
     assert_eq!((generation, same), (2, client));
-    assert_eq!(decoded(&records[2]).event, SessionEvent::LoggedOut);
+    assert_eq!(event(&records[2]), SessionEvent::LoggedOut);
 }

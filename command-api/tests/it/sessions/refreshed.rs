@@ -9,13 +9,10 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::{REFRESH, Session, goes_on, logged_in, refresh, told};
-use crate::decision_world::{Setup, World, admin};
-use crate::world::now;
+use crate::decision_world::{World, admin};
 
-/// One in which whoever repeats a refresh is never taken for a client that has lost its answer.
-async fn strict() -> World {
-    World::of(Setup { repeat_within: Some(Duration::ZERO), ..Setup::default() }).await
-}
+/// After which nobody who repeats a refresh is taken for a client that has lost its answer.
+const TOO_LATE: Duration = Duration::from_secs(11);
 
 fn is_revoked(world: &World, session: &Session) -> bool {
     let revoked = world.store.memory().revocations();
@@ -77,11 +74,11 @@ async fn whoever_has_lost_the_answer_is_given_the_same_token_again() {
 
 #[tokio::test]
 async fn a_token_that_comes_again_too_late_ends_the_session_for_everybody() {
-    let world = strict().await;
+    let world = World::new().await;
     world.registered("ann").await;
     let first = logged_in(&world, "ann").await;
     let second = Session::of(&refresh(&world, &first.refresh_token).send().await);
-    tokio::time::sleep(Duration::from_millis(2)).await;
+    world.pass(TOO_LATE);
     assert!(!goes_on(&world, &first).await);
     assert_eq!(first.events(&world).await, ["logged-in", "refreshed", "reuse-detected"]);
     assert!(is_revoked(&world, &first), "its access tokens are taken");
@@ -117,9 +114,7 @@ async fn an_access_token_has_the_roles_that_its_user_has_when_it_is_made() {
     for (method, has_role, version) in [("PUT", true, 3), ("DELETE", false, 4)] {
         assert_eq!(world.call(method, &role).by(&admin()).send().await.status, 200);
         let session = Session::of(&refresh(&world, &token).send().await);
-        let bearer = format!("Bearer {}", session.access_token).parse().unwrap();
-        let headers = [(http::header::AUTHORIZATION, bearer)].into_iter().collect();
-        let caller = world.verifier.verify(&headers, now()).unwrap();
+        let caller = world.caller(&session.access_token);
         assert_eq!(caller.roles.contains(access::Role::Approver), has_role, "{method}");
         assert_eq!(caller.revocable.unwrap().user_version, version, "{method}");
         token = session.refresh_token;
@@ -144,7 +139,7 @@ async fn whoever_may_not_come_in_any_more_does_not_stay_in() {
 
 #[tokio::test]
 async fn whatever_is_wrong_with_a_refresh_token_the_answer_is_the_same() {
-    let world = strict().await;
+    let world = World::new().await;
     world.registered("ann").await;
     let first = logged_in(&world, "ann").await;
     let ended = logged_in(&world, "ann").await;
@@ -176,7 +171,7 @@ async fn whatever_is_wrong_with_a_refresh_token_the_answer_is_the_same() {
     }
     assert_eq!(first.events(&world).await, ["logged-in"], "a guess changes nothing");
     Session::of(&refresh(&world, &first.refresh_token).send().await);
-    tokio::time::sleep(Duration::from_millis(2)).await;
+    world.pass(TOO_LATE);
     refused.push(told(&refresh(&world, &first.refresh_token).send().await));
     assert_eq!(first.events(&world).await.last().unwrap(), "reuse-detected");
     assert!(refused.iter().all(|answer| *answer == refused[0]), "{refused:?}");

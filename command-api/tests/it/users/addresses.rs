@@ -4,11 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::decision_world::{Person, World, admin};
+use crate::decision_world::{PASSWORD, Person, World, admin};
 use crate::world::Answer;
-
-/// The password of those who register in tests.
-const PASSWORD: &str = "correct horse";
 
 async fn change(world: &World, person: &Person, claims: &Value, password: Option<&str>) -> Answer {
     let mut body = json!({"email": "another@example.com"});

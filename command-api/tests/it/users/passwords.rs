@@ -7,11 +7,11 @@ use event_store::beside::Revoked;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::decision_world::{Call, Person, World, admin, of_device};
+use crate::decision_world::{Call, PASSWORD, Person, World, admin, of_device};
 use crate::world::Answer;
 
 /// The password of those who register in tests, and the one that they choose then.
-const BEFORE: &str = "correct horse";
+const BEFORE: &str = PASSWORD;
 const AFTER: &str = "battery staple";
 
 fn change(world: &World, person: &Person, current: &str, new: &str) -> Call {
@@ -20,8 +20,7 @@ fn change(world: &World, person: &Person, current: &str, new: &str) -> Call {
 }
 
 async fn log_in(world: &World, name: &str, password: &str) -> Answer {
-    let body = json!({"username": name, "password": password});
-    world.call("POST", "/api/v1/auth/login").saying(&body).send().await
+    world.log_in(name, password).send().await
 }
 
 async fn hash_of(world: &World, person: &Person) -> String {

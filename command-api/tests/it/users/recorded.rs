@@ -2,14 +2,14 @@
 
 use domain::decision::Decided;
 use domain::user::{ProfileChange, UserEvent};
-use event_schema::decode::Decoder;
 use event_schema::personal::{Sealed, SubjectKey};
-use event_schema::schema::Family;
 use event_store::EventStore as _;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::decision_world::{Logged, Person, World, known};
+use crate::decision_world::{Logged, Person, World, decoded};
+
+type UserDecided = Decided<UserEvent<Sealed>>;
 
 /// In whatever tells who somebody is, so that it can be looked for.
 const MARKER: &str = "Zebra7";
@@ -30,12 +30,6 @@ fn is_in(bytes: &[u8]) -> bool {
     text.contains(&MARKER.to_lowercase())
 }
 
-fn decoded(record: &Logged) -> Decided<UserEvent<Sealed>> {
-    let known = known();
-    let ids: Vec<_> = known.get().unwrap().of_family(Family::User).known_ids().collect();
-    Decoder::new(ids).decode(&record.value).unwrap()
-}
-
 async fn key_of(world: &World, person: &Person) -> SubjectKey {
     let key = world.store.subject_key(&person.id).await.unwrap();
     SubjectKey::from_bytes(key.flatten().unwrap())
@@ -43,7 +37,7 @@ async fn key_of(world: &World, person: &Person) -> SubjectKey {
 
 /// The event as whoever has the key reads it.
 fn opened(record: &Logged, key: &SubjectKey) -> UserEvent<String> {
-    decoded(record).event.map(&mut |_, sealed| key.open(&sealed).ok_or(())).unwrap()
+    decoded::<UserDecided>(record).event.map(&mut |_, sealed| key.open(&sealed).ok_or(())).unwrap()
 }
 
 #[tokio::test]
@@ -94,7 +88,7 @@ async fn a_record_says_in_itself_what_its_headers_say() {
     let world = World::new().await;
     let ann = world.registered("ann").await;
     for record in world.log.of(&ann.stream_id()) {
-        let decided = decoded(&record);
+        let decided: UserDecided = decoded(&record);
         assert_eq!(decided.event_id, record.event_id);
         assert_eq!(decided.aggregate_id.to_string(), ann.id);
         assert_eq!(decided.version.to_string(), record.header("ce_streamversion"));
@@ -191,7 +185,7 @@ async fn whoever_is_erased_cannot_be_read_in_log_state_or_answers() {
         assert_eq!(state[field], Value::Null, "{field}");
     }
     let records = world.log.of(&ann.stream_id());
-    let last = decoded(records.last().unwrap());
+    let last: UserDecided = decoded(records.last().unwrap());
     assert_eq!(last.event, UserEvent::Erased);
 }
 

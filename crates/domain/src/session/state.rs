@@ -93,15 +93,6 @@ impl Session {
         }
         self
     }
-
-    /// What ends the session, where there is one: the event, unless it has ended already.
-    pub(super) fn ended_by(
-        state: Option<&Self>,
-        event: SessionEvent,
-    ) -> Result<Vec<SessionEvent>, NoSuchSession> {
-        let session = state.ok_or(NoSuchSession::NotFound)?;
-        Ok(if session.end.is_none() { vec![event] } else { Vec::new() })
-    }
 }
 
 impl SessionEnd {

@@ -12,8 +12,7 @@ type State = Option<Session>;
 enum AnyCommand {
     Start(StartSession),
     Refresh(RefreshSession),
-    LogOut,
-    Revoke,
+    End(EndSession),
 }
 
 impl AnyCommand {
@@ -28,8 +27,7 @@ impl AnyCommand {
         match self {
             Self::Start(command) => events(command, state),
             Self::Refresh(command) => events(command, state),
-            Self::LogOut => events(LogOut, state),
-            Self::Revoke => events(RevokeSession, state),
+            Self::End(command) => events(command, state),
         }
     }
 }
@@ -56,8 +54,8 @@ fn a_command() -> impl Strategy<Value = AnyCommand> {
     prop_oneof![
         4 => start,
         20 => a_refresh().prop_map(AnyCommand::Refresh),
-        1 => Just(AnyCommand::LogOut),
-        1 => Just(AnyCommand::Revoke),
+        1 => Just(AnyCommand::End(EndSession::LogOut)),
+        1 => Just(AnyCommand::End(EndSession::Revoke)),
     ]
 }
 

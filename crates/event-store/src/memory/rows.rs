@@ -10,6 +10,7 @@ use crate::append::{Append, AppendError, Closed};
 use crate::beside::{Beside, DueMail, NOT_NEEDED, Revoked, SENT};
 use crate::claim::{Claim, Digest};
 use crate::event::Event;
+use crate::pending_registration::{is_of_registration, mails_of};
 use crate::request::{AnsweredRequest, NewRequest, RequestKey};
 use crate::second_factor::SecondFactor;
 use crate::store::{Ends, StoredStream};
@@ -27,6 +28,8 @@ pub(super) struct Rows {
     pub(super) second_factors: BTreeMap<String, KeptSecondFactor>,
     pub(super) revocations: Vec<Revocation>,
     pub(super) mails: BTreeMap<Uuid, KeptMail>,
+    /// Those that wait.
+    pub(super) registrations: BTreeMap<Uuid, KeptRegistration>,
     pub(super) published_to: Ends,
     pub(super) passed_over: BTreeSet<(String, i32, i64)>,
     pub(super) is_compared: bool,
@@ -43,6 +46,20 @@ pub(super) struct KeptPassword {
 pub(super) struct KeptSecondFactor {
     pub(super) factor: SecondFactor,
     pub(super) enrolled_at: Timestamp,
+}
+
+/// A registration that waits for so long.
+pub(super) struct KeptRegistration {
+    pub(super) email: Digest,
+    pub(super) sealed: Vec<u8>,
+    pub(super) kept_at: Instant,
+    pub(super) waits_for: Duration,
+}
+
+impl KeptRegistration {
+    pub(super) fn waits(&self) -> bool {
+        self.kept_at.elapsed() < self.waits_for
+    }
 }
 
 /// What was revoked, and since when for how long it has to be known.
@@ -157,7 +174,16 @@ impl Rows {
                 let own = all.filter(|((of, _), held)| *of == kind && held.stream_id == stream);
                 own.for_each(|(_, held)| held.lapses_at = None);
             }
-            Claim::Release { kind } => self.release(kind, stream),
+            Claim::Release { kind } => {
+                let held = self.claims.iter();
+                let own = held.filter(|((of, _), held)| *of == kind && held.stream_id == stream);
+                let digests: Vec<Digest> = own.map(|((_, digest), _)| *digest).collect();
+                for digest in digests {
+                    self.registrations.retain(|_, kept| kept.email != digest);
+                    self.mails.retain(|_, kept| kept.mail.stream_id != mails_of(&digest));
+                }
+                self.release(kind, stream);
+            }
         }
     }
 
@@ -221,6 +247,11 @@ impl Rows {
                     self.second_factors.remove(&subject);
                 }
             }
+            Beside::NoPendingRegistration { id } => {
+                if let Some(confirmed) = self.registrations.remove(&id) {
+                    self.registrations.retain(|_, kept| kept.email != confirmed.email);
+                }
+            }
             Beside::Revocation { what, holds_for } => {
                 self.revocations.push(Revocation { what, written_at: Instant::now(), holds_for });
             }
@@ -256,6 +287,10 @@ impl Rows {
         self.second_factors.remove(subject);
         let mails = self.mails.values_mut().filter(|kept| kept.mail.stream_id == stream_id);
         mails.filter(|kept| kept.settled.is_none()).for_each(|kept| kept.settle("erased"));
+        if let Ok(id) = Uuid::parse_str(subject) {
+            self.registrations.remove(&id);
+            self.mails.retain(|_, kept| kept.mail.id != id || !is_of_registration(&kept.mail));
+        }
         for request in self.requests.values_mut() {
             if request.subject.as_deref() == Some(subject) {
                 (request.answer, request.body_hash) = (None, None);

@@ -6,7 +6,7 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::stream::{self, Guard};
-use super::{claims, failed, passwords, revocations, second_factors};
+use super::{claims, failed, passwords, pending_registrations, revocations, second_factors};
 use crate::append::{Append, AppendError, Closed};
 use crate::beside::{Beside, NOT_NEEDED};
 use crate::claim::Digest;
@@ -72,7 +72,7 @@ pub(super) async fn answer(pool: &PgPool, request: &NewRequest) -> Result<(), Ap
     Ok(())
 }
 
-async fn commit(transaction: Transaction<'_, Postgres>) -> Result<(), StoreError> {
+pub(super) async fn commit(transaction: Transaction<'_, Postgres>) -> Result<(), StoreError> {
     transaction.commit().await.map_err(|error| match failed(error) {
         // The server said no: it is rolled back. Whoever said nothing may have committed.
         StoreError::Unavailable(error) if !matches!(error, sqlx::Error::Database(_)) => {
@@ -149,6 +149,7 @@ async fn write_beside(
             Beside::NoSecondFactorBefore { subject, enrolled_before } => {
                 later.push(Later::NoSecondFactorBefore(subject, *enrolled_before));
             }
+            Beside::NoPendingRegistration { id } => later.push(Later::NoPendingRegistration(*id)),
             Beside::Erasure { subject, stream_id } => {
                 later.push(Later::Erasure(subject, stream_id));
             }
@@ -173,6 +174,7 @@ enum Later<'a> {
     SecondFactor(&'a str, &'a SecondFactor),
     NoSecondFactor(&'a str),
     NoSecondFactorBefore(&'a str, Timestamp),
+    NoPendingRegistration(Uuid),
     Erasure(&'a str, &'a str),
 }
 
@@ -189,6 +191,7 @@ impl Later<'_> {
             Self::NoSecondFactorBefore(subject, enrolled_before) => {
                 second_factors::remove_older(connection, subject, enrolled_before).await
             }
+            Self::NoPendingRegistration(id) => pending_registrations::remove(connection, id).await,
             Self::Erasure(subject, stream_id) => erase(connection, subject, stream_id).await,
         }
     }
@@ -278,5 +281,9 @@ async fn erase(
     ] {
         sqlx::query(statement).bind(subject).bind(stream_id).execute(&mut *connection).await?;
     }
-    Ok(())
+    match Uuid::parse_str(subject) {
+        Ok(id) => pending_registrations::erase(connection, id).await,
+        // Of no other id somebody has become who they are by a registration that has waited.
+        Err(_) => Ok(()),
+    }
 }

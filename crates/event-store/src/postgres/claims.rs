@@ -169,15 +169,25 @@ async fn confirm(
     Ok(confirmed.rows_affected() > 0)
 }
 
+/// Only whoever is erased gives values back. With the address goes what was asked for with it, and so do the mails
+/// of that, which hold its hash.
 async fn release(
     connection: &mut PgConnection,
     stream_id: &str,
     kind: &str,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("DELETE FROM claims WHERE kind = $1 AND stream_id = $2")
-        .bind(kind)
-        .bind(stream_id)
-        .execute(connection)
-        .await
-        .map(drop)
+    sqlx::query(
+        "WITH released AS (
+             DELETE FROM claims WHERE kind = $1 AND stream_id = $2 RETURNING digest
+         ), unmailed AS (
+             DELETE FROM mails m USING released r
+             WHERE m.stream_id = 'registration-' || encode(r.digest, 'hex')
+         )
+         DELETE FROM pending_registrations p USING released r WHERE p.email_digest = r.digest",
+    )
+    .bind(kind)
+    .bind(stream_id)
+    .execute(connection)
+    .await
+    .map(drop)
 }

@@ -23,11 +23,19 @@ const REVOCATIONS: &str = "DELETE FROM revocations WHERE revocation_id IN (
          WHERE expires_at < now() - $1 * interval '1 second'
          ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
 
+const PENDING_REGISTRATIONS: &str = "DELETE FROM pending_registrations WHERE registration_id IN (
+         SELECT registration_id FROM pending_registrations
+         WHERE expires_at < now() - $1 * interval '1 second'
+         ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
+
 pub(super) async fn forget(pool: &PgPool, older_than: Duration) -> Result<u64, sqlx::Error> {
     let mut forgotten = 0;
-    for (statement, older_than) in
-        [(REQUESTS, older_than), (MAILS, older_than), (REVOCATIONS, Duration::ZERO)]
-    {
+    for (statement, older_than) in [
+        (REQUESTS, older_than),
+        (MAILS, older_than),
+        (REVOCATIONS, Duration::ZERO),
+        (PENDING_REGISTRATIONS, Duration::ZERO),
+    ] {
         let deleted = sqlx::query(statement).bind(older_than.as_secs_f64()).bind(AT_ONCE);
         forgotten += deleted.execute(pool).await?.rows_affected();
     }

@@ -4,6 +4,7 @@ mod appending;
 mod besides;
 mod claims;
 mod passwords;
+mod pending_registrations;
 mod requests;
 mod revocations;
 mod second_factors;
@@ -13,6 +14,7 @@ use std::str::FromStr as _;
 
 use anyhow::{Context as _, Result, bail};
 use event_store::beside::Revoked;
+use event_store::claim::ClaimKey;
 use event_store::memory::Memory;
 use event_store::postgres::Postgres;
 use event_store::{Ends, EventStore, Outbox as _};
@@ -65,7 +67,7 @@ impl Home for InPostgres {
 
     async fn new(name: &str) -> Result<Self> {
         let world = World::start(name).await?;
-        let (store, pool) = instance(&world)?;
+        let (store, pool) = instance(&world, &key())?;
         Ok(Self { world, store, pool })
     }
 
@@ -94,18 +96,23 @@ impl Home for InPostgres {
 type RevocationRow = (Option<Uuid>, Option<Uuid>, Option<i64>);
 
 impl InPostgres {
+    /// The same store as a process knows it whose claims are under another key.
+    fn store_under(&self, key: &ClaimKey) -> Result<Postgres> {
+        Ok(instance(&self.world, key)?.0)
+    }
+
     /// The schema of what belongs to persons.
     fn identity_schema(&self) -> String {
         self.world.prefix().underscored("identity")
     }
 }
 
-fn instance(world: &World) -> Result<(Postgres, PgPool)> {
+fn instance(world: &World, key: &ClaimKey) -> Result<(Postgres, PgPool)> {
     let schemas = ["event_store", "identity"].map(|schema| world.prefix().underscored(schema));
     let session = PgConnectOptions::from_str(&world.database_url("command_api")?)?
         .options([("search_path", schemas.join(", ")), ("lock_timeout", "2s".to_owned())]);
     let pool = PgPoolOptions::new().max_connections(8).connect_lazy_with(session.clone());
-    let store = Postgres::new(pool.clone(), session, "a deployment", &schemas[1], &key());
+    let store = Postgres::new(pool.clone(), session, "a deployment", &schemas[1], key);
     Ok((store, pool))
 }
 

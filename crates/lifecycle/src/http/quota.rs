@@ -21,7 +21,8 @@ use api_description::Description;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
+use http::request::Parts;
 use metrics::Counter;
 use problem_details::{Problem, ProblemType};
 use rate_limit::{
@@ -54,7 +55,7 @@ struct Inner {
     waiting: Notify,
 }
 
-type Identify = dyn Fn(&HeaderMap, &CallerKeys) -> Option<LimitKey> + Send + Sync;
+type Identify = dyn Fn(&mut Parts, &CallerKeys) -> Option<LimitKey> + Send + Sync;
 
 /// What does not change from one request of a class to the next.
 struct OfClass {
@@ -66,11 +67,12 @@ struct OfClass {
 
 impl RateLimits {
     /// Quotas for the operations of a description. `identify` tells without I/O who sends a request, where its
-    /// headers show that. Where processes share no buckets, each keeps to its part of every quota.
+    /// headers show that, and may leave in its extensions what it found. Where processes share no buckets, each
+    /// keeps to its part of every quota.
     pub fn new(
         config: &RateLimitConfig,
         description: &Description,
-        identify: impl Fn(&HeaderMap, &CallerKeys) -> Option<LimitKey> + Send + Sync + 'static,
+        identify: impl Fn(&mut Parts, &CallerKeys) -> Option<LimitKey> + Send + Sync + 'static,
         has_shared: bool,
     ) -> Self {
         let limiter = Limiter::new(config.limits, has_shared);
@@ -109,14 +111,15 @@ pub(crate) async fn limit(
     let Some(rated) = quotas.ratings.rated(&request) else {
         return next.run(request).await;
     };
-    let Decision { is_admitted, wakes, told } = quotas.decide(&request, rated);
+    let (mut parts, body) = request.into_parts();
+    let Decision { is_admitted, wakes, told } = quotas.decide(&mut parts, rated);
     if wakes {
         quotas.waiting.notify_one();
     }
     let of_class = quotas.classes.of(rated.class);
     let mut response = if is_admitted {
         of_class.admitted.increment(1);
-        next.run(request).await
+        next.run(Request::from_parts(parts, body)).await
     } else {
         of_class.refused.increment(1);
         QuotaExceeded { class: rated.class, quota: told.quota.name }.emit();
@@ -133,10 +136,10 @@ pub(crate) async fn limit(
 }
 
 impl Inner {
-    fn decide(&self, request: &Request, rated: Rated) -> Decision {
-        let known = (self.identify)(request.headers(), &self.keys);
+    fn decide(&self, parts: &mut Parts, rated: Rated) -> Decision {
+        let known = (self.identify)(parts, &self.keys);
         let key = known.unwrap_or_else(|| {
-            let ClientAddress(address) = ClientAddress::of(request.extensions(), request.headers());
+            let ClientAddress(address) = ClientAddress::of(&parts.extensions, &parts.headers);
             self.keys.address(address)
         });
         self.limiter.decide(key, rated, self.now())

@@ -3,9 +3,9 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
+use crate::recorded::tests::{Log, all, any_log, at, every_fold, only_row, stream};
 
 type Event = UserEvent<Option<String>>;
-type Rows = HashMap<UserId, UserRow>;
 
 fn text(text: &str) -> Option<String> {
     Some(text.to_owned())
@@ -22,42 +22,9 @@ fn registered(username: &str) -> Event {
     }
 }
 
-fn at(user: u8, version: u64, offset: i64, event: Event) -> Recorded<OpenedUserEvent> {
-    let id = |version: u64| Uuid::from_u128(u128::from(user) << 64 | u128::from(version));
-    Recorded {
-        event: Decided {
-            event_id: id(version),
-            aggregate_id: Uuid::from_u128(user.into()),
-            version,
-            previous_id: (version > 1).then(|| id(version - 1)),
-            occurred_at: Timestamp(0),
-            event,
-        },
-        partition: 0,
-        position: LogPosition { epoch: 1, offset },
-        log_time: Timestamp(1_000 + offset),
-    }
-}
-
-/// The events of one user, one behind the other.
-fn stream(events: Vec<Event>) -> Vec<Recorded<OpenedUserEvent>> {
-    let versions = (1..).zip(events);
-    versions.map(|(n, event)| at(1, n, n.cast_signed() - 1, event)).collect()
-}
-
-fn all(batches: impl IntoIterator<Item = Vec<Recorded<OpenedUserEvent>>>) -> Rows {
-    batches.into_iter().fold(Rows::new(), |mut rows, batch| {
-        rows.extend(fold(rows.clone(), batch));
-        rows
-    })
-}
-
 /// The only row that these events make.
 fn row(events: Vec<Event>) -> UserRow {
-    let mut rows = all([stream(events)]).into_values();
-    let row = rows.next().expect("a row");
-    assert!(rows.next().is_none(), "more rows than one");
-    row
+    only_row(fold, events)
 }
 
 #[test]
@@ -147,7 +114,7 @@ fn whose_key_is_gone_is_erased_before_the_event_that_says_so() {
 #[test]
 fn a_stream_that_does_not_begin_with_a_registration_is_nobody_s() {
     let log = stream(vec![UserEvent::EmailVerified, UserEvent::Erased]);
-    assert!(fold(Rows::new(), log).is_empty());
+    assert!(fold(HashMap::new(), log).is_empty());
 }
 
 #[test]
@@ -158,7 +125,7 @@ fn the_position_is_the_furthest_and_not_that_of_the_newest_event() {
         at(1, 2, 9, UserEvent::EmailVerified),
         at(1, 3, 7, UserEvent::Deactivated),
     ];
-    let rows = fold(Rows::new(), log);
+    let rows = fold(HashMap::new(), log);
     let row = &rows[&UserId(Uuid::from_u128(1))];
     assert_eq!((row.version, row.position.offset, row.active), (3, 9, false));
 }
@@ -194,35 +161,16 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// A log of some users, each of whom begins by registering.
-fn log() -> impl Strategy<Value = Vec<Recorded<OpenedUserEvent>>> {
-    prop::collection::vec((0u8..4, event()), 1..60).prop_map(|events| {
-        let mut versions = BTreeMap::new();
-        let placed = (0..).zip(events).map(|(offset, (user, event))| {
-            let version = versions.entry(user).or_insert(0);
-            *version += 1;
-            let event = if *version == 1 { registered("Ann") } else { event };
-            at(user, *version, offset, event)
-        });
-        placed.collect()
-    })
+fn log() -> impl Strategy<Value = Log<Event>> {
+    any_log(registered("Ann"), event())
 }
+
+every_fold!(fold, log());
 
 proptest! {
     #[test]
-    fn rows_do_not_depend_on_how_the_log_was_cut(
-        log in log(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
-    ) {
-        let mut ends: Vec<_> = cuts.iter().map(|cut| cut.index(log.len())).collect();
-        ends.extend([0, log.len()]);
-        ends.sort_unstable();
-        let batches = ends.windows(2).map(|pair| log[pair[0]..pair[1]].to_vec());
-        prop_assert_eq!(all(batches), all([log.clone()]));
-    }
-
-    #[test]
     fn rows_are_what_the_domain_makes_of_each_stream(log in log()) {
-        for (id, row) in all([log.clone()]) {
+        for (id, row) in all(fold, [log.clone()]) {
             let events = log.iter().filter(|record| record.event.aggregate_id == id.0);
             let folded = events.clone().map(|record| record.event.event.clone());
             let user = folded.fold(None, |user, event| {
@@ -240,23 +188,10 @@ proptest! {
         }
     }
 
-    #[test]
-    fn a_position_set_back_changes_nothing(
-        log in log(), from in any::<prop::sample::Index>(), to in any::<prop::sample::Index>(),
-    ) {
-        let (from, to) = (from.index(log.len()), to.index(log.len()));
-        let again = log[from.min(to)..].to_vec();
-        prop_assert_eq!(all([log[..=from.max(to)].to_vec(), again]), all([log.clone()]));
-        // Also within a batch.
-        prop_assert_eq!(all([[log.clone(), log.clone()].concat()]), all([log.clone()]));
-        let rows = all([log.clone()]);
-        prop_assert!(fold(rows, log).is_empty(), "what changes nothing is written");
-    }
-
     /// Whatever came before and comes after.
     #[test]
     fn nothing_of_a_person_is_kept_beside_the_word_that_they_are_erased(log in log()) {
-        for row in all([log]).into_values().filter(|row| row.erased) {
+        for row in all(fold, [log]).into_values().filter(|row| row.erased) {
             prop_assert!(row.known_fields().iter().all(|(_, is_known)| !is_known));
             prop_assert!(row.roles.is_empty() && !row.active && !row.email_verified);
         }

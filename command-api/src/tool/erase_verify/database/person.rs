@@ -17,7 +17,7 @@ struct Check {
     without_row: Option<&'static str>,
 }
 
-const CHECKS: [Check; 7] = [
+const CHECKS: [Check; 8] = [
     Check {
         table: "{identity}.subject_keys",
         statement:
@@ -39,6 +39,13 @@ const CHECKS: [Check; 7] = [
         without_row: None,
     },
     Check {
+        table: "{identity}.pending_registrations",
+        statement: "SELECT count(*), count(*) FROM {identity}.pending_registrations
+                    WHERE registration_id = $1::uuid",
+        what: "of this user",
+        without_row: None,
+    },
+    Check {
         table: "{event_store}.claims",
         statement: "SELECT count(*), count(*) FROM {event_store}.claims
                     WHERE stream_id = 'user-' || $1",
@@ -55,9 +62,13 @@ const CHECKS: [Check; 7] = [
     },
     Check {
         table: "{event_store}.mails",
-        statement: "SELECT count(*), count(*) FILTER (WHERE settled_at IS NULL)
-                    FROM {event_store}.mails WHERE stream_id = 'user-' || $1",
-        what: "that waits to be sent",
+        statement: "SELECT count(*),
+                           count(*) FILTER (
+                               WHERE settled_at IS NULL OR stream_id LIKE 'registration-%')
+                    FROM {event_store}.mails
+                    WHERE stream_id = 'user-' || $1
+                    OR id = $1::uuid AND stream_id LIKE 'registration-%'",
+        what: "that waits to be sent, or has the hash of an address",
         without_row: None,
     },
     Check {

@@ -37,8 +37,8 @@ fn limits(instances: &str, has_shared: bool) -> RateLimits {
         .with(operation(Verb::Post, "/things", "addThing"))
         .with(operation(Verb::Get, "/things/{id}", "getThing"))
         .with(operation(Verb::Post, "/login", "logIn").authenticating());
-    let identify = |headers: &HeaderMap, keys: &CallerKeys| {
-        Some(keys.user("issuer", headers.get(USER)?.to_str().ok()?))
+    let identify = |parts: &mut Parts, keys: &CallerKeys| {
+        Some(keys.user("issuer", parts.headers.get(USER)?.to_str().ok()?))
     };
     RateLimits::new(&config(instances), &description, identify, has_shared)
 }
