@@ -4,7 +4,7 @@
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use test_support::{
-    AccessToken, Answer, PASSWORD, People, Running, World, eventually, id_of, with_json,
+    AccessToken, Answer, Launch, PASSWORD, People, Running, World, eventually, id_of, with_json,
 };
 
 use super::users::store_is_open;
@@ -20,36 +20,47 @@ const SECOND: &str = "battery staple";
 const THIRD: &str = "another staple";
 
 /// Two command-apis, one of which sends each mail.
-struct Stage {
-    world: World,
+pub(super) struct Stage {
+    pub(super) world: World,
     _running: [Running; 2],
-    people: People,
+    pub(super) people: People,
 }
 
 impl Stage {
     async fn set(name: &str) -> Result<Self> {
         let world = World::start(name).await?;
         let command_api = world.command_api()?;
+        let stage = Self::of(world, &command_api).await?;
+        store_is_open(&stage.people).await?;
+        Ok(stage)
+    }
+
+    /// Two that are started so.
+    pub(super) async fn of(world: World, command_api: &Launch) -> Result<Self> {
         let (one, other) = tokio::try_join!(command_api.start(), command_api.start())?;
         tokio::try_join!(one.ready(), other.ready())?;
         let people = People::new(&[&one, &other], None)?;
-        store_is_open(&people).await?;
         Ok(Self { world, _running: [one, other], people })
     }
 
-    async fn post(&self, process: usize, path: &str, body: &Value) -> Result<Answer> {
+    pub(super) async fn post(&self, process: usize, path: &str, body: &Value) -> Result<Answer> {
         self.people.send(with_json(self.people.request(process, "POST", path)?, body)).await
     }
 
     /// A form, as the page of a link sends it.
-    async fn press(&self, process: usize, path: &str, form: String) -> Result<Answer> {
+    pub(super) async fn press(&self, process: usize, path: &str, form: String) -> Result<Answer> {
         let request = self.people.request(process, "POST", path)?;
         let request = request.header("content-type", "application/x-www-form-urlencoded");
         self.people.send(request.body(form)).await
     }
 
     /// What somebody of this name is given who says this password.
-    async fn log_in(&self, process: usize, name: &str, password: &str) -> Result<Answer> {
+    pub(super) async fn log_in(
+        &self,
+        process: usize,
+        name: &str,
+        password: &str,
+    ) -> Result<Answer> {
         self.post(process, LOGIN, &json!({"username": name, "password": password})).await
     }
 
@@ -68,12 +79,12 @@ impl Stage {
     }
 
     /// The text of the mail to an address, once it is there.
-    async fn mail(&self, to: &str, subject: &str) -> Result<String> {
+    pub(super) async fn mail(&self, to: &str, subject: &str) -> Result<String> {
         mail_in_outbox(&self.world, to, subject).await
     }
 
     /// The mails of before were sent so long ago that others are sent at once.
-    async fn time_passes(&self) -> Result<()> {
+    pub(super) async fn time_passes(&self) -> Result<()> {
         let ago = "UPDATE {store}.mails SET settled_at = settled_at - interval '10 minutes'";
         self.world.execute(ago).await
     }
@@ -95,7 +106,7 @@ impl Stage {
 }
 
 /// The text of the mail to an address, once it is there.
-pub(super) async fn mail_in_outbox(world: &World, to: &str, subject: &str) -> Result<String> {
+async fn mail_in_outbox(world: &World, to: &str, subject: &str) -> Result<String> {
     let (to, subject) = (format!("\r\nTo: {to}\r\n"), format!("\r\nSubject: {subject}\r\n"));
     eventually("the mail is in the outbox", async || {
         let entries = std::fs::read_dir(world.outbox()).context("no outbox yet")?;
