@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use problem_details::{Problem, ProblemType};
+use telemetry::RequestIds;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument as _;
 
@@ -41,7 +42,7 @@ impl Admitted {
             self.of_account = None;
             Ok::<_, Problem>((self, right))
         };
-        let ended = tokio::spawn(to_its_end.in_current_span()).await;
+        let ended = tokio::spawn(RequestIds::go_on(to_its_end).in_current_span()).await;
         ended.unwrap_or_else(|_| Err(broke_off()))
     }
 

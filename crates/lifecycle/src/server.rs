@@ -21,9 +21,12 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::util::option_layer;
 
 use crate::health::{self, Health};
-use crate::http::{RateLimits, answer, cross_origin, quota};
+use crate::http::answer::AnswerLayer;
+use crate::http::quota::QuotaLayer;
+use crate::http::{RateLimits, cross_origin};
 
 pub use config::HttpConfig;
 
@@ -131,16 +134,9 @@ fn with_limits(router: Router, config: &HttpConfig, quotas: Option<RateLimits>) 
     let router = router
         .fallback(problem_details::not_found)
         .method_not_allowed_fallback(problem_details::method_not_allowed);
-    // Within what pages of other origins may read, so that they are told why they are refused.
-    let router = match quotas {
-        Some(quotas) => router.layer(axum::middleware::from_fn_with_state(quotas, quota::limit)),
-        None => router,
-    };
-    let router = match cross_origin::layer(&config.cors_origins) {
-        Some(layer) => router.layer(layer),
-        None => router,
-    };
-    router.layer(axum::middleware::from_fn_with_state(answer::Limits::of(config), answer::answer))
+    // Quotas are within what pages of other origins may read, so that they are told why they are refused.
+    let cors = option_layer(cross_origin::layer(&config.cors_origins));
+    router.layer((AnswerLayer::of(config), cors, QuotaLayer(quotas)))
 }
 
 /// Histograms are folded regularly, so that a process that nobody scrapes does not grow.

@@ -66,7 +66,7 @@ pub struct HttpRequestServed<'a> {
 impl HttpRequestServed<'_> {
     /// Records the time and writes a line: `warn` for a defect of ours, `info` for the audit of callers who
     /// were refused, else `debug`: the metric tells the rest, and an overload that is refused must not also
-    /// fill the log. In the request's span, so that the line has its id and its trace.
+    /// fill the log. In the request's [scope](crate::RequestIds), so that the line has its id and its trace.
     pub fn emit(&self, timers: &HttpTimers) {
         timers.record(self);
         let duration_us = u64::try_from(self.duration.as_micros()).unwrap_or(u64::MAX);

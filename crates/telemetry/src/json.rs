@@ -1,4 +1,5 @@
-//! Log lines as JSON: one flat object per line, fields of the enclosing spans included.
+//! Log lines as JSON: one flat object per line, with the request that it is written for and the fields of the
+//! enclosing spans.
 
 use std::fmt::{self, Write as _};
 
@@ -12,7 +13,7 @@ use tracing_subscriber::fmt::{
 };
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::{Identity, trace};
+use crate::{Identity, RequestIds, trace};
 
 /// Writes an event as one line.
 pub(crate) struct JsonLines {
@@ -60,10 +61,16 @@ where
         let metadata = event.metadata();
         write!(out, "\",\"level\":\"{}\",{}", metadata.level(), self.identity)?;
         write!(out, ",\"target\":\"{}\"", metadata.target())?;
-        if let Some((trace, span)) = trace::ids() {
-            if !says_its_trace(context) {
-                write!(out, ",\"trace_id\":\"{trace:032x}\"")?;
-            }
+        let (request, recorded) = (RequestIds::current(), trace::ids());
+        if let Some(request) = &request {
+            out.write_str(",\"request.id\":")?;
+            quoted(&mut out, request.request_id())?;
+        }
+        let trace = request.map(|request| request.trace_id);
+        if let Some(trace) = trace.or(recorded.map(|(trace, _)| trace)) {
+            write!(out, ",\"trace_id\":\"{trace:032x}\"")?;
+        }
+        if let Some((_, span)) = recorded {
             write!(out, ",\"span_id\":\"{span:016x}\"")?;
         }
         for span in context.event_scope().into_iter().flatten() {
@@ -78,19 +85,6 @@ where
         members.result?;
         out.write_str("}\n")
     }
-}
-
-/// Whether an enclosing span has a field that says which trace it is of: a member must not stand twice.
-fn says_its_trace<S>(context: &FmtContext<'_, S, JsonFields>) -> bool
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-{
-    context.event_scope().into_iter().flatten().any(|span| {
-        let extensions = span.extensions();
-        let fields = extensions.get::<FormattedFields<JsonFields>>();
-        // Within a value quotes are escaped.
-        fields.is_some_and(|fields| fields.as_str().contains("\"trace_id\":"))
-    })
 }
 
 impl<'writer> FormatFields<'writer> for JsonFields {
@@ -217,33 +211,13 @@ fn quoted<W: fmt::Write>(out: &mut W, text: &str) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use std::io;
-    use std::sync::{Arc, Mutex};
 
+    use http::HeaderValue;
     use proptest::prelude::*;
     use serde_json::Value;
-    use tracing_subscriber::fmt::MakeWriter;
 
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Captured(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Captured {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl<'a> MakeWriter<'a> for Captured {
-        type Writer = Self;
-        fn make_writer(&'a self) -> Self {
-            self.clone()
-        }
-    }
+    use crate::log::tests::Captured;
 
     fn lines_of(act: impl FnOnce()) -> Vec<Value> {
         let captured = Captured::default();
@@ -255,9 +229,8 @@ mod tests {
             .with_writer(captured.clone())
             .finish();
         tracing::subscriber::with_default(subscriber, act);
-        let bytes = captured.0.lock().unwrap().clone();
-        String::from_utf8(bytes)
-            .unwrap()
+        captured
+            .text()
             .lines()
             .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
             .collect()
@@ -281,14 +254,26 @@ mod tests {
     #[test]
     fn the_fields_of_enclosing_spans_are_on_the_line() {
         let lines = lines_of(|| {
-            let span =
-                tracing::info_span!("request", request.id = "r1", late = tracing::field::Empty);
+            let span = tracing::info_span!("step", early = "e1", late = tracing::field::Empty);
             let _entered = span.enter();
             span.record("late", 3);
             tracing::warn!("inside");
         });
-        assert_eq!(lines[0]["request.id"], "r1");
+        assert_eq!(lines[0]["early"], "e1");
         assert_eq!(lines[0]["late"], 3);
+    }
+
+    #[test]
+    fn a_line_names_the_request_that_it_is_written_for() {
+        let request_id = HeaderValue::from_static("r\"1");
+        let ids = RequestIds { request_id, trace_id: 0xabc };
+        let lines = lines_of(|| {
+            ids.sync_scope(|| tracing::warn!("inside"));
+            tracing::warn!("outside");
+        });
+        assert_eq!(lines[0]["request.id"], "r\"1");
+        assert_eq!(lines[0]["trace_id"], format!("{:032x}", 0xabc));
+        assert_eq!((lines[1].get("request.id"), lines[1].get("trace_id")), (None, None));
     }
 
     #[test]

@@ -15,7 +15,9 @@ mod log;
 mod metric;
 mod process;
 mod recorder;
+mod request;
 mod security;
+mod text;
 pub mod trace;
 mod vitals;
 
@@ -27,5 +29,6 @@ pub use log::{Identity, LogConfig, LogFormat, StartLogError, start_log};
 pub use metric::{Description, Kind, Metric};
 pub use process::{ProcessReady, ProcessStarted, ProcessStopped, StopReason};
 pub use recorder::{Metrics, metrics};
+pub use request::RequestIds;
 pub use security::{SecurityEvent, SecurityEventName};
 pub use trace::{StartTracesError, TraceConfig, TraceParent, Traces};

@@ -8,6 +8,7 @@ use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt};
 
 use crate::Traces;
 use crate::json::JsonLines;
+use crate::text::TextLines;
 use crate::trace::TARGET;
 
 /// How log lines are written.
@@ -89,7 +90,10 @@ pub fn start_log(config: &LogConfig, traces: Option<&Traces>) -> Result<(), Star
 fn start_lines(config: &LogConfig, filter: EnvFilter) -> Option<()> {
     let lines = fmt().with_env_filter(filter).with_ansi(false);
     let started = match config.format {
-        LogFormat::Text => tracing::subscriber::set_global_default(lines.finish()),
+        LogFormat::Text => {
+            let lines = lines.event_format(TextLines::default());
+            tracing::subscriber::set_global_default(lines.finish())
+        }
         LogFormat::Json => {
             let json = JsonLines::new(&config.identity);
             let lines = lines.fmt_fields(json.fields()).event_format(json);
@@ -107,6 +111,7 @@ fn start_both(config: &LogConfig, filter: EnvFilter, traces: &Traces) -> Option<
     let lines = fmt::layer().with_ansi(false);
     let started = match config.format {
         LogFormat::Text => {
+            let lines = lines.event_format(TextLines::default());
             Registry::default().with(lines.with_filter(filter)).with(traces.layer()).try_init()
         }
         LogFormat::Json => {
@@ -123,8 +128,43 @@ fn parse(filter: &str) -> Result<EnvFilter, ParseError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+    use tracing_subscriber::fmt::MakeWriter;
+
     use super::*;
+
+    /// What was written.
+    #[derive(Clone, Default)]
+    pub(crate) struct Captured(Arc<Mutex<Vec<u8>>>);
+
+    impl Captured {
+        pub(crate) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().clone()).unwrap()
+        }
+    }
+
+    impl io::Write for Captured {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'a> MakeWriter<'a> for Captured {
+        type Writer = Self;
+
+        fn make_writer(&'a self) -> Self {
+            self.clone()
+        }
+    }
 
     fn faults(variables: &[(&str, &str)]) -> Vec<String> {
         let pairs = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));

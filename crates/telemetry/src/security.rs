@@ -66,7 +66,7 @@ names! {
     SigningKeyRemoved = "signing-key-removed" "A signing key is published no more.";
 }
 
-/// Something happened that whoever looks after security wants to find again: in the request's span, so that
+/// Something happened that whoever looks after security wants to find again: in the request's scope, so that
 /// the line has its id and its trace. It never tells a name, an address or a secret.
 #[derive(Debug)]
 pub struct SecurityEvent<'a> {

@@ -11,13 +11,13 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-/// Whether a body did not come to its end in time; read by the one who answers.
+/// Whether a body did not come to its end in time; read by the one who answers. Nothing where there is none.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct IsLate(Arc<AtomicBool>);
+pub(crate) struct IsLate(Option<Arc<AtomicBool>>);
 
 impl IsLate {
     pub(crate) fn get(&self) -> bool {
-        self.0.load(Relaxed)
+        self.0.as_ref().is_some_and(|is_late| is_late.load(Relaxed))
     }
 }
 
@@ -27,16 +27,19 @@ pub(crate) struct TimedBody {
     deadline: Instant,
     /// Made when first needed: most bodies are there at once.
     alarm: Option<Pin<Box<Sleep>>>,
-    is_late: IsLate,
+    is_late: Arc<AtomicBool>,
 }
 
 impl TimedBody {
-    /// Gives the body `limit` from now on.
+    /// Gives the body `limit` from now on; one that is at its end needs no time.
     pub(crate) fn wrap(body: Body, limit: Duration) -> (Body, IsLate) {
-        let is_late = IsLate::default();
+        if body.is_end_stream() {
+            return (body, IsLate::default());
+        }
+        let is_late = Arc::<AtomicBool>::default();
         let deadline = Instant::now() + limit;
-        let timed = Self { body, deadline, alarm: None, is_late: is_late.clone() };
-        (Body::new(timed), is_late)
+        let timed = Self { body, deadline, alarm: None, is_late: Arc::clone(&is_late) };
+        (Body::new(timed), IsLate(Some(is_late)))
     }
 }
 
@@ -55,7 +58,7 @@ impl HttpBody for TimedBody {
         let deadline = this.deadline;
         let alarm = this.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         std::task::ready!(alarm.as_mut().poll(context));
-        this.is_late.0.store(true, Relaxed);
+        this.is_late.store(true, Relaxed);
         let late = std::io::Error::new(std::io::ErrorKind::TimedOut, "the body came too slowly");
         Poll::Ready(Some(Err(axum::Error::new(late))))
     }

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use http::{Extensions, HeaderMap};
+use tokio::task::futures::TaskLocalFuture;
 
 use super::TrustedProxies;
 
@@ -16,11 +17,23 @@ use super::TrustedProxies;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
-/// The other end of a connection, and whom of those that come from there we believe.
+/// The other end of a connection, and whom of those that come from there we believe. It stands beside the connection's
+/// task: few requests ask for it, and each would carry it.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
     pub(crate) address: IpAddr,
     pub(crate) proxies: TrustedProxies,
+}
+
+tokio::task_local! {
+    static PEER: Peer;
+}
+
+impl Peer {
+    /// The future, whose requests come from there.
+    pub(crate) fn scope<F: Future>(self, future: F) -> TaskLocalFuture<Self, F> {
+        PEER.scope(self, future)
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for ClientAddress {
@@ -38,8 +51,7 @@ impl ClientAddress {
         if let Some(known) = extensions.get::<Self>() {
             return *known;
         }
-        let peer = extensions.get::<Peer>();
-        let address = peer.map(|peer| peer.proxies.client(peer.address, headers));
+        let address = PEER.try_with(|peer| peer.proxies.client(peer.address, headers));
         Self(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
     }
 }

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName};
+use telemetry::RequestIds;
 use uuid::Uuid;
 
 use super::{REQUEST_ID, RequestId, TraceParent};
@@ -31,6 +32,11 @@ impl RequestContext {
             request_id: request_id.unwrap_or_else(|| RequestId::of(uuid)),
             trace: trace_of(caller_s_trace(headers), uuid),
         }
+    }
+
+    /// What its lines are written for.
+    pub(super) fn ids(&self) -> RequestIds {
+        RequestIds { request_id: self.request_id.header_value(), trace_id: self.trace.trace_id }
     }
 }
 

@@ -14,22 +14,28 @@ mod sharing;
 #[cfg(test)]
 mod tests;
 
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use api_description::Description;
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
-use http::HeaderValue;
+use futures_util::future::Either;
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
 use metrics::Counter;
+use pin_project_lite::pin_project;
 use problem_details::{Problem, ProblemType};
 use rate_limit::{
     Class, Decision, LimitKey, Limiter, Moment, PerClass, Rated, SharedBuckets, Told,
 };
 use telemetry::Metric;
 use tokio::sync::Notify;
+use tower::{Layer, Service};
 
 use super::ClientAddress;
 use occurrence::{Alone, QuotaExceeded};
@@ -102,37 +108,99 @@ impl RateLimits {
     }
 }
 
-/// Lets a request through or refuses it, and tells its caller where they stand.
-pub(crate) async fn limit(
-    State(RateLimits(quotas)): State<RateLimits>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let Some(rated) = quotas.ratings.rated(&request) else {
-        return next.run(request).await;
-    };
-    let (mut parts, body) = request.into_parts();
-    let Decision { is_admitted, wakes, told } = quotas.decide(&mut parts, rated);
-    if wakes {
-        quotas.waiting.notify_one();
+/// Lets requests through or refuses them, and tells their callers where they stand; lets all through where there
+/// are no quotas.
+#[derive(Clone)]
+pub(crate) struct QuotaLayer(pub(crate) Option<RateLimits>);
+
+/// A service with [`QuotaLayer`] around it.
+#[derive(Clone)]
+pub(crate) struct Limited<S> {
+    inner: S,
+    quotas: Option<RateLimits>,
+}
+
+impl<S> Layer<S> for QuotaLayer {
+    type Service = Limited<S>;
+
+    fn layer(&self, inner: S) -> Limited<S> {
+        Limited { inner, quotas: self.0.clone() }
     }
-    let of_class = quotas.classes.of(rated.class);
-    let mut response = if is_admitted {
-        of_class.admitted.increment(1);
-        next.run(Request::from_parts(parts, body)).await
-    } else {
-        of_class.refused.increment(1);
-        QuotaExceeded { class: rated.class, quota: told.quota.name }.emit();
-        refusal(&told)
-    };
-    let headers = response.headers_mut();
-    if let Some(policy) = &of_class.policy {
-        headers.insert(RATE_LIMIT_POLICY, policy.clone());
+}
+
+impl<S> Service<Request> for Limited<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Answer<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
     }
-    if let Some(standing) = fields::standing(&told) {
-        headers.insert(RATE_LIMIT, standing);
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let quotas = self.quotas.as_ref().map(|RateLimits(quotas)| quotas);
+        let Some((quotas, rated)) = quotas.and_then(|it| Some((it, it.ratings.rated(&request)?)))
+        else {
+            return Answer { of: Either::Left(self.inner.call(request)), standing: None };
+        };
+        let (mut parts, body) = request.into_parts();
+        let Decision { is_admitted, wakes, told } = quotas.decide(&mut parts, rated);
+        if wakes {
+            quotas.waiting.notify_one();
+        }
+        let of_class = quotas.classes.of(rated.class);
+        let of = if is_admitted {
+            of_class.admitted.increment(1);
+            Either::Left(self.inner.call(Request::from_parts(parts, body)))
+        } else {
+            of_class.refused.increment(1);
+            QuotaExceeded { class: rated.class, quota: told.quota.name }.emit();
+            Either::Right(ready(Ok(refusal(&told))))
+        };
+        let policy = of_class.policy.clone();
+        Answer { of, standing: Some(Standing { policy, standing: fields::standing(&told) }) }
     }
-    response
+}
+
+pin_project! {
+    /// The answer of a handler or a refusal, with what its caller is told of their quotas.
+    pub(crate) struct Answer<F> {
+        #[pin]
+        of: Either<F, Ready<Result<Response, Infallible>>>,
+        standing: Option<Standing>,
+    }
+}
+
+impl<F: Future<Output = Result<Response, Infallible>>> Future for Answer<F> {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let Ok(mut response) = std::task::ready!(this.of.poll(context));
+        if let Some(standing) = this.standing.take() {
+            standing.tell(response.headers_mut());
+        }
+        Poll::Ready(Ok(response))
+    }
+}
+
+/// What an answer tells of quotas.
+struct Standing {
+    policy: Option<HeaderValue>,
+    standing: Option<HeaderValue>,
+}
+
+impl Standing {
+    fn tell(self, headers: &mut HeaderMap) {
+        for (name, value) in [(RATE_LIMIT_POLICY, self.policy), (RATE_LIMIT, self.standing)] {
+            if let Some(value) = value {
+                headers.insert(name, value);
+            }
+        }
+    }
 }
 
 impl Inner {

@@ -30,6 +30,11 @@ const MAX_HEAD: usize = 32 * 1024;
 /// Serves the requests of one connection until the client closes it, it is too slow, or the server
 /// ends.
 pub(crate) async fn serve(stream: TcpStream, peer: IpAddr, shared: Shared) {
+    let peer = Peer { address: peer, proxies: shared.config.trusted_proxies.clone() };
+    peer.scope(answer_all(stream, shared)).await;
+}
+
+async fn answer_all(stream: TcpStream, shared: Shared) {
     // An answer leaves at once instead of waiting for the acknowledgement of the one before it.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "connection ended before it was served");
@@ -37,8 +42,7 @@ pub(crate) async fn serve(stream: TcpStream, peer: IpAddr, shared: Shared) {
     }
     let activity = Activity::new();
     let io = TokioIo::new(Observed { stream, activity: activity.clone() });
-    let peer = Peer { address: peer, proxies: shared.config.trusted_proxies.clone() };
-    let service = Routed { router: shared.router, activity: activity.clone(), peer };
+    let service = Routed { router: shared.router, activity: activity.clone() };
     let connection = http1::Builder::new()
         // Its clock would also run between requests; `activity` has one for each.
         .header_read_timeout(None)
@@ -97,7 +101,6 @@ async fn until_too_slow(activity: &Activity, config: &HttpConfig) -> Interruptio
 struct Routed {
     router: Router,
     activity: Arc<Activity>,
-    peer: Peer,
 }
 
 impl Service<hyper::Request<Incoming>> for Routed {
@@ -108,8 +111,7 @@ impl Service<hyper::Request<Incoming>> for Routed {
     fn call(&self, request: hyper::Request<Incoming>) -> Self::Future {
         self.activity.enter(Phase::Busy);
         let activity = self.activity.clone();
-        let mut request: Request = request.map(Body::new);
-        request.extensions_mut().insert(self.peer.clone());
+        let request: Request = request.map(Body::new);
         // A router is always ready, and its clone is a reference.
         let answered = self.router.clone().call(request);
         Box::pin(async move {

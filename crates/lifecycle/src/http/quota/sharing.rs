@@ -12,7 +12,7 @@ use super::occurrence::Alone;
 const AT_ONCE: usize = 256;
 
 /// Least time from one call to the next, unless more callers wait than one call charges.
-const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The same while the buckets do not answer.
 const RETRY: Duration = Duration::from_millis(250);

@@ -51,7 +51,7 @@ fn router(limits: &RateLimits) -> Router {
         .route("/login", axum::routing::post(ok))
         .route("/health/ready", get(ok))
         .route("/metrics", get(ok))
-        .layer(axum::middleware::from_fn_with_state(limits.clone(), limit))
+        .layer(QuotaLayer(Some(limits.clone())))
 }
 
 async fn ask(limits: &RateLimits, method: &str, path: &str, user: &str) -> Response {
