@@ -1,5 +1,6 @@
 //! Passwords: what may be one, and hashing them where it cannot take the whole machine.
 
+mod memory;
 mod pool;
 mod rules;
 mod scheme;
@@ -15,6 +16,7 @@ use settings::{Settings, table};
 use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
 
+use memory::Memory;
 use pool::{Pool, PoolError};
 
 pub use rules::{Owner, PasswordRules};
@@ -232,13 +234,14 @@ impl From<PoolError> for PasswordHashError {
 pub struct PasswordHasher {
     scheme: Scheme,
     pool: Pool,
+    memory: Memory,
 }
 
 impl PasswordHasher {
     /// One that keeps to the bounds.
     pub fn new(config: PasswordConfig) -> Self {
         let PasswordConfig { scheme, hashes, queued } = config;
-        Self { scheme, pool: Pool::new(hashes, queued) }
+        Self { scheme, pool: Pool::new(hashes, queued), memory: Memory::default() }
     }
 
     /// What is asked of passwords that it is to hash.
@@ -252,8 +255,8 @@ impl PasswordHasher {
     /// # Errors
     /// Too many are under way, which is told at once, or it failed.
     pub async fn hash(&self, password: Password) -> Result<HashedPassword, PasswordHashError> {
-        let scheme = self.scheme;
-        let hashing = move || scheme.hash(password.0.as_bytes());
+        let (scheme, memory) = (self.scheme, self.memory.clone());
+        let hashing = move || scheme.hash(&memory, password.0.as_bytes());
         self.pool.run(hashing).await?.map(HashedPassword)
     }
 
@@ -268,8 +271,9 @@ impl PasswordHasher {
         password: Password,
         hash: HashedPassword,
     ) -> Result<Verified, PasswordHashError> {
-        let scheme = self.scheme;
-        self.pool.run(move || scheme.verify(password.0.as_bytes(), &hash.0)).await?
+        let (scheme, memory) = (self.scheme, self.memory.clone());
+        let comparing = move || scheme.verify(&memory, password.0.as_bytes(), &hash.0);
+        self.pool.run(comparing).await?
     }
 
     /// Whether this is the password of somebody of whom this is kept, if anything is. Of a hash that cannot be read

@@ -2,10 +2,11 @@
 
 use argon2::password_hash::Error as Argon2Error;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _, phc};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Params, Version};
 use bcrypt::HashParts;
 use settings::{Settings, table};
 
+use super::memory::{Argon2Within, Memory};
 use super::{PasswordHashError, Verified};
 
 /// What a hash of Argon2id costs: 19 MiB, two passes, one lane, as OWASP recommends.
@@ -56,10 +57,14 @@ impl Scheme {
     ///
     /// # Errors
     /// It is longer than bcrypt takes, and never cut; or there is no memory or no randomness.
-    pub(super) fn hash(self, password: &[u8]) -> Result<String, PasswordHashError> {
+    pub(super) fn hash(
+        self,
+        memory: &Memory,
+        password: &[u8],
+    ) -> Result<String, PasswordHashError> {
         match self {
             Self::Argon2id => {
-                let argon2 = argon2().map_err(PasswordHashError::failed)?;
+                let argon2 = argon2(memory).map_err(PasswordHashError::failed)?;
                 let hash: phc::PasswordHash =
                     argon2.hash_password(password).map_err(PasswordHashError::failed)?;
                 Ok(hash.to_string())
@@ -78,12 +83,17 @@ impl Scheme {
     ///
     /// # Errors
     /// The hash is none that we know, or there is no memory.
-    pub(super) fn verify(self, password: &[u8], hash: &str) -> Result<Verified, PasswordHashError> {
+    pub(super) fn verify(
+        self,
+        memory: &Memory,
+        password: &[u8],
+        hash: &str,
+    ) -> Result<Verified, PasswordHashError> {
         let is_of_bcrypt = hash.is_ascii() && OF_BCRYPT.iter().any(|begin| hash.starts_with(begin));
         let Compared { fits, is_outdated } = if is_of_bcrypt {
             self.compare_bcrypt(password, hash)?
         } else {
-            self.compare_argon2(password, hash)?
+            self.compare_argon2(memory, password, hash)?
         };
         Ok(match (fits, is_outdated) {
             (false, _) => Verified::Wrong,
@@ -120,7 +130,12 @@ impl Scheme {
         Ok(Compared { fits, is_outdated })
     }
 
-    fn compare_argon2(self, password: &[u8], hash: &str) -> Result<Compared, PasswordHashError> {
+    fn compare_argon2(
+        self,
+        memory: &Memory,
+        password: &[u8],
+        hash: &str,
+    ) -> Result<Compared, PasswordHashError> {
         let hash = phc::PasswordHash::new(hash)
             .map_err(|error| PasswordHashError::unreadable(Argon2Error::from(error)))?;
         if hash.hash.is_none() {
@@ -133,7 +148,7 @@ impl Scheme {
         if Params::try_from(&hash).is_ok_and(is_too_dear) {
             return Err(PasswordHashError::Unreadable(None));
         }
-        let argon2 = argon2().map_err(PasswordHashError::failed)?;
+        let argon2 = argon2(memory).map_err(PasswordHashError::failed)?;
         let fits = match argon2.verify_password(password, &hash) {
             Ok(()) => true,
             Err(Argon2Error::PasswordInvalid) => false,
@@ -162,13 +177,14 @@ fn is_below_ours(hash: &phc::PasswordHash) -> bool {
     !(is_of_ours && costs_as_much)
 }
 
-fn argon2() -> Result<Argon2<'static>, Argon2Error> {
-    let params = Params::new(MEMORY_KIBIBYTES, PASSES, LANES, None)?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+fn argon2(memory: &Memory) -> Result<Argon2Within<'_>, Argon2Error> {
+    Ok(Argon2Within { params: Params::new(MEMORY_KIBIBYTES, PASSES, LANES, None)?, memory })
 }
 
 #[cfg(test)]
 mod tests {
+    use argon2::Argon2;
+
     use super::*;
 
     /// Of `correct horse`, as another program (libxcrypt) has made them.
@@ -182,7 +198,11 @@ mod tests {
     const BCRYPT: Scheme = Scheme::Bcrypt { rounds: 10 };
 
     fn verified(scheme: Scheme, password: &str, hash: &str) -> Verified {
-        scheme.verify(password.as_bytes(), hash).unwrap()
+        scheme.verify(&Memory::default(), password.as_bytes(), hash).unwrap()
+    }
+
+    fn hashed(scheme: Scheme, password: &str) -> Result<String, PasswordHashError> {
+        scheme.hash(&Memory::default(), password.as_bytes())
     }
 
     #[test]
@@ -200,7 +220,7 @@ mod tests {
         assert_eq!(verified(BCRYPT, "correct horse", OF_2B), Verified::Right);
         assert_eq!(verified(BCRYPT, "correct horse", OF_2A), Verified::RightButOutdated);
         assert_eq!(verified(dearer, "correct horse", OF_2B), Verified::RightButOutdated);
-        let argon2 = Scheme::Argon2id.hash(b"correct horse").unwrap();
+        let argon2 = hashed(Scheme::Argon2id, "correct horse").unwrap();
         for scheme in [Scheme::Argon2id, BCRYPT] {
             assert_eq!(verified(scheme, "correct horse", &argon2), Verified::Right);
         }
@@ -232,10 +252,10 @@ mod tests {
         assert_eq!(verified(BCRYPT, &most, OF_72), Verified::RightButOutdated);
         assert_eq!(verified(BCRYPT, &more, OF_72), Verified::Wrong);
         let cheap = Scheme::Bcrypt { rounds: 4 };
-        let hash = cheap.hash(most.as_bytes()).unwrap();
+        let hash = hashed(cheap, &most).unwrap();
         assert!(hash.starts_with("$2b$04$") && hash.len() == 60, "{hash}");
         assert_eq!(verified(cheap, &most, &hash), Verified::Right);
-        assert!(matches!(cheap.hash(more.as_bytes()), Err(PasswordHashError::Failed(None))));
+        assert!(matches!(hashed(cheap, &more), Err(PasswordHashError::Failed(None))));
     }
 
     #[test]
@@ -251,7 +271,7 @@ mod tests {
         let of_argon2 = [&*too_large, &too_long];
         let of_bcrypt = ["", "$2b$", "$2b$10$abc", "$2$10$", cut, &too_dear, &of_2x, &no_ascii];
         for hash in of_bcrypt.into_iter().chain(of_argon2) {
-            let verified = Scheme::Argon2id.verify(b"correct horse", hash);
+            let verified = Scheme::Argon2id.verify(&Memory::default(), b"correct horse", hash);
             assert!(matches!(verified, Err(PasswordHashError::Unreadable(_))), "{hash}");
         }
     }
@@ -263,7 +283,7 @@ mod tests {
         let argon2 = Scheme::Argon2id.hash_of_nobody();
         let hash = phc::PasswordHash::new(&argon2).unwrap();
         assert!(!is_below_ours(&hash), "{argon2}");
-        let ours = Scheme::Argon2id.hash(b"correct horse").unwrap();
+        let ours = hashed(Scheme::Argon2id, "correct horse").unwrap();
         assert_eq!(argon2.len(), ours.len());
         for (scheme, hash) in [(BCRYPT, nobody), (Scheme::Argon2id, argon2)] {
             assert_eq!(verified(scheme, "correct horse", &hash), Verified::Wrong, "{hash}");
