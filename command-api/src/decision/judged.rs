@@ -44,8 +44,12 @@ impl<S: EventStore> Commands<S> {
         // Decisions about one thing take turns in this process, so that only those of other processes
         // are in each other's way.
         let _turn = self.0.turns.of(&id).await;
-        for _ in 0..ATTEMPTS {
-            let loaded = Loaded::<A>::load(&self.0, id).await?;
+        for attempt in 0..ATTEMPTS {
+            let loaded = if asked.is_of_new && attempt == 0 {
+                Loaded::<A>::nothing(id)
+            } else {
+                Loaded::<A>::load(&self.0, id).await?
+            };
             // Of whom a refusal is kept: without a name nothing is.
             let person = asked.named.as_ref().and_then(|_| loaded.person());
             let made = match loaded.decide(asked, command.clone(), is_erasure) {

@@ -36,18 +36,7 @@ impl<A: Aggregate> Loaded<A> {
         if let Some(closed) = closed {
             return Err(closed::closed_problem(closed));
         }
-        let Some(stream) = stream else {
-            return Ok(Self {
-                id,
-                stream_id,
-                version: 0,
-                last_event_id: None,
-                stored: None,
-                state: None,
-                is_unreadable: false,
-                key: None,
-            });
-        };
+        let Some(stream) = stream else { return Ok(Self::nothing(id)) };
         let stored = match of_revision::<A>(&stream) {
             Some(stored) => stored,
             None => {
@@ -71,6 +60,20 @@ impl<A: Aggregate> Loaded<A> {
             is_unreadable,
             key,
         })
+    }
+
+    /// What is loaded where there is no stream.
+    pub(super) fn nothing(id: Uuid) -> Self {
+        Self {
+            id,
+            stream_id: stream_id::<A>(id),
+            version: 0,
+            last_event_id: None,
+            stored: None,
+            state: None,
+            is_unreadable: false,
+            key: None,
+        }
     }
 
     /// What follows from the command, if the caller decides upon this version.

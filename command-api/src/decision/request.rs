@@ -39,6 +39,8 @@ pub struct Asked<'a> {
     pub(crate) named: Option<Named>,
     /// Whether the answer waits for no log.
     pub(crate) is_at_once: bool,
+    /// Whether the thing's id was made for this command.
+    pub(crate) is_of_new: bool,
 }
 
 /// A request as its handler gets it.
@@ -66,6 +68,7 @@ impl<'a> Asked<'a> {
             prefer: Prefer::default(),
             named: None,
             is_at_once: false,
+            is_of_new: false,
         }
     }
 
@@ -74,6 +77,13 @@ impl<'a> Asked<'a> {
     #[must_use]
     pub fn at_once(self) -> Self {
         Self { is_at_once: true, ..self }
+    }
+
+    /// About a thing whose id was made for it just now: there is no stream of it to be looked for. Where there is one all
+    /// the same, nothing is appended before it was looked at.
+    #[must_use]
+    pub fn of_new(self) -> Self {
+        Self { is_of_new: true, ..self }
     }
 
     /// Without the name that its client gave it, so that its answer is not kept: for answers that hold a
@@ -108,6 +118,7 @@ impl<'a> Asked<'a> {
             prefer: Prefer::from_headers(headers),
             named,
             is_at_once: false,
+            is_of_new: false,
         })
     }
 }

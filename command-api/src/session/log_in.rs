@@ -212,7 +212,7 @@ impl<S: EventStore> Slice<S> {
             client: client.mark(session, key).ok_or_else(closed::defect)?,
             at: (self.deciding.clock)(),
         };
-        let asked = asked_in_secret(client, known.id);
+        let asked = asked_in_secret(client, known.id).of_new();
         let answer = |_: &_, _| granted.clone();
         let decided =
             self.commands().decide::<Sessions>(session.0, &asked, command, answer).await?;

@@ -14,6 +14,8 @@ mod second_factors;
 mod stream;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -57,8 +59,10 @@ struct Shared {
     /// The session of a process that waits until the owner ends.
     waiting: Mutex<Option<PgConnection>>,
     claim_key: Digest,
-    /// Something was appended by this process.
+    /// Something was appended by this process, and is published by another one.
     appended: Notify,
+    /// This process owns the outbox.
+    is_owner: Arc<AtomicBool>,
     /// The relay of this process is to look at the outbox.
     wake: Arc<Notify>,
     /// A mail of this process is due.
@@ -85,6 +89,7 @@ impl Postgres {
             waiting: Mutex::default(),
             claim_key: claim_key.fingerprint(),
             appended: Notify::new(),
+            is_owner: Arc::default(),
             wake: Arc::default(),
             mail_wake: Arc::default(),
         }))
@@ -100,7 +105,8 @@ impl Postgres {
         Arc::clone(&self.0.mail_wake)
     }
 
-    /// Tells other processes' relays of what this one appends. Never returns.
+    /// Tells another process's relay of what this one appends, unless the relay that publishes it is its own. Never
+    /// returns.
     pub async fn tell_appended(&self) {
         loop {
             self.0.appended.notified().await;
@@ -242,7 +248,9 @@ impl EventStore for Postgres {
     async fn append(&self, append: Append) -> Result<(), AppendError> {
         append::append(&self.0.pool, &append, &self.0.claim_key, &self.0.changed).await?;
         self.0.wake.notify_one();
-        self.0.appended.notify_one();
+        if !self.0.is_owner.load(Relaxed) {
+            self.0.appended.notify_one();
+        }
         if append.beside.iter().any(|beside| matches!(beside, Beside::Mail { .. })) {
             self.0.mail_wake.notify_one();
         }
@@ -313,7 +321,7 @@ impl EventStore for Postgres {
         };
         let channels = self.channels();
         match PostgresOutbox::own(session, self.0.lock, channels, self.0.claim_key).await {
-            Ok(Ok(outbox)) => Ok(Some(outbox)),
+            Ok(Ok(outbox)) => Ok(Some(outbox.known_by(&self.0.is_owner))),
             Ok(Err(session)) => {
                 *self.0.waiting.lock() = Some(session);
                 Ok(None)

@@ -1,5 +1,9 @@
 //! The outbox, in the session that holds its lock: with the session goes the ownership.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
 
@@ -25,9 +29,26 @@ pub struct PostgresOutbox {
     channels: Channels,
     claim_key: Digest,
     was_rested: bool,
+    /// Dropped with the session, whatever ends it.
+    _ownership: Option<Ownership>,
+}
+
+/// Says that this process owns the outbox, for as long as it lives.
+struct Ownership(Arc<AtomicBool>);
+
+impl Drop for Ownership {
+    fn drop(&mut self) {
+        self.0.store(false, Relaxed);
+    }
 }
 
 impl PostgresOutbox {
+    /// The same, whose process knows that it owns it.
+    pub(super) fn known_by(self, is_owner: &Arc<AtomicBool>) -> Self {
+        is_owner.store(true, Relaxed);
+        Self { _ownership: Some(Ownership(Arc::clone(is_owner))), ..self }
+    }
+
     /// A session without the lock.
     pub(super) async fn beside(
         options: &PgConnectOptions,
@@ -35,7 +56,7 @@ impl PostgresOutbox {
         claim_key: Digest,
     ) -> Result<Self, sqlx::Error> {
         let session = options.connect().await?;
-        Ok(Self { session, channels, claim_key, was_rested: false })
+        Ok(Self { session, channels, claim_key, was_rested: false, _ownership: None })
     }
 
     /// The outbox, if the session gets the lock; otherwise the session again.
@@ -55,7 +76,7 @@ impl PostgresOutbox {
                 sqlx::query_scalar("UPDATE standing SET rested = false RETURNING old.rested")
                     .fetch_one(&mut session)
                     .await?;
-            return Ok(Ok(Self { session, channels, claim_key, was_rested }));
+            return Ok(Ok(Self { session, channels, claim_key, was_rested, _ownership: None }));
         }
         Ok(Err(session))
     }

@@ -86,7 +86,8 @@ pub(super) async fn write(
         [event] => bind_one(moving, event),
         events => bind_many(moving, events),
     };
-    Ok(moving.fetch_optional(connection).await?.is_some())
+    // To the end of what the server says: by itself, the statement commits after its row.
+    Ok(!moving.fetch_all(connection).await?.is_empty())
 }
 
 /// Version and last event stay as they are.
