@@ -25,6 +25,9 @@ use crate::world::World;
 /// Everybody's password: each login compares it with the same hash, as if each were another one.
 const PASSWORD: &str = "correct horse battery";
 
+/// How long it is looked what the processes do while nobody logs in.
+const IDLE: Duration = Duration::from_secs(5);
+
 /// Registrations at once.
 const AT_ONCE: usize = 16;
 
@@ -88,19 +91,27 @@ async fn measure(world: &World, login: &Login) -> Result<Measured> {
     // Connections, statements and threads are not what is compared.
     flood(server, &logins, login.connections, login.logins / 10).await?;
     let (broker, postgres) = (world.pid("kafka")?, world.pid("postgres")?);
-    let cpu = || (process.cpu(), cpu::of_tree(postgres), cpu::of_tree(broker));
+    let cpu = || [process.cpu(), cpu::of_tree(postgres), cpu::of_tree(broker)];
+    let used_since = |before: [Duration; 3]| {
+        let now = cpu();
+        [0, 1, 2].map(|at| now[at].saturating_sub(before[at]))
+    };
+    let before = cpu();
+    sleep(IDLE).await;
+    let idle = used_since(before);
     let before = cpu();
     let wall = flood(server, &logins, login.connections, login.logins).await?;
-    let after = cpu();
+    let used = used_since(before);
+    // What each of them does while nobody logs in is no part of a login.
+    let of_logins = |at: usize| {
+        let idle = idle[at].mul_f64(wall.as_secs_f64() / IDLE.as_secs_f64());
+        used[at].saturating_sub(idle)
+    };
     Ok(Measured {
         name: format!("command-api: POST /api/v1/auth/login, {} connections", login.connections),
         units: login.logins,
         wall,
-        cpu: vec![
-            ("server", after.0.saturating_sub(before.0)),
-            ("postgres", after.1.saturating_sub(before.1)),
-            ("broker", after.2.saturating_sub(before.2)),
-        ],
+        cpu: vec![("server", of_logins(0)), ("postgres", of_logins(1)), ("broker", of_logins(2))],
         rows: None,
     })
 }
