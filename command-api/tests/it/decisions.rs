@@ -4,6 +4,7 @@
 mod at_once;
 mod closed;
 mod log_away;
+mod of_new;
 mod refolded;
 mod repeated;
 mod revoked;

@@ -3,6 +3,7 @@
 mod appending;
 mod besides;
 mod claims;
+mod notices;
 mod passwords;
 mod pending_registrations;
 mod requests;
