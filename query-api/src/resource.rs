@@ -8,9 +8,9 @@ mod row;
 
 use access::Role;
 use api_description::Described;
-use axum::extract::{Path, State, rejection::PathRejection};
+use axum::extract::{Path, Request, State, rejection::PathRejection};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LINK, VARY};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use domain::device::DeviceId;
 use problem_details::{Problem, ProblemType};
@@ -62,9 +62,9 @@ async fn get_resource_by_alias(
     state: State<Api>,
     caller: Authenticated,
     id: Result<Path<String>, PathRejection>,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Refused> {
-    let mut response = get_resource(state, caller, id, headers).await?;
+    let mut response = get_resource(state, caller, id, request).await?;
     // The id as it was sent is escaped as it must be.
     let id = uri.path().rsplit('/').next().unwrap_or_default();
     let link = HeaderValue::from_str(&format!("</api/v1/resources/{id}>; rel=\"canonical\""));
@@ -78,14 +78,15 @@ async fn get_resource(
     State(api): State<Api>,
     Authenticated(caller): Authenticated,
     id: Result<Path<String>, PathRejection>,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Refused> {
+    let headers = request.headers();
     caller.must_be_any(READERS).map_err(|error| error.refuse(&caller))?;
     let id = device_id(id)?;
     caller.must_own_device(&id).map_err(|error| error.refuse(&caller))?;
 
     let topic = LogTopic { projection: PROJECTION, topic: &api.resource_topic, decisions: None };
-    let consistency = Consistency::from_headers(&headers, &api.tokens)?;
+    let consistency = Consistency::from_headers(headers, &api.tokens)?;
     let mut settled = consistency.settle(&api.positions, topic, api.waits).await?;
     let found = find(&api, id.as_str(), settled.take_unsure()).await?;
     let settled = settled.despite(found.letters)?;
@@ -100,15 +101,18 @@ async fn get_resource(
     let is_online = api.is_online(&row);
     let beside = if is_online { "" } else { ".offline" };
     let tag = EntityTag { generation: row.generation, version: row.version, beside };
-    let mut response = if tag.is_known_by(&headers) {
-        api.counters.resources.not_modified.increment(1);
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        api.counters.resources.found.increment(1);
-        ([(CONTENT_TYPE, "application/json")], shown_body(&row, is_online)).into_response()
-    };
+    let mut response = Response::default();
     let out = response.headers_mut();
     out.reserve(HEADERS);
+    if tag.is_known_by(headers) {
+        api.counters.resources.not_modified.increment(1);
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    } else {
+        api.counters.resources.found.increment(1);
+        out.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        *response.body_mut() = shown_body(&row, is_online).into();
+    }
+    let out = response.headers_mut();
     out.insert(ETAG, tag.header_value());
     out.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     out.insert(VARY, HeaderValue::from_static("authorization, consistency-token, prefer"));
@@ -130,7 +134,8 @@ impl Api {
 /// The row with what is derived of it.
 fn shown_body(row: &CachedRow, is_online: bool) -> Vec<u8> {
     let members = row.body.strip_suffix(b"}").unwrap_or(&row.body);
-    [members, format!(",\"{ONLINE}\":{is_online}}}").as_bytes()].concat()
+    let is_online: &[u8] = if is_online { b"true" } else { b"false" };
+    [members, b",\"", ONLINE.as_bytes(), b"\":", is_online, b"}"].concat()
 }
 
 /// What is known of a device, all of one moment.
