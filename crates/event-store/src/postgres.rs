@@ -19,8 +19,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool};
+use sqlx::{ConnectOptions as _, Transaction};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -329,6 +329,15 @@ impl EventStore for Postgres {
             Err(error) => Err(failed(error)),
         }
     }
+}
+
+/// Begins a transaction, to the end also where nobody waits for it any more. The library knows of a transaction once the
+/// server has said so: a session whose caller has gone before that would come back to the pool within one that nobody ends,
+/// and what is written there next would be told as done and rolled back later (sqlx issue 4393).
+async fn begin(pool: &PgPool) -> Result<Transaction<'static, sqlx::Postgres>, sqlx::Error> {
+    let pool = pool.clone();
+    let begun = tokio::spawn(async move { pool.begin().await }).await;
+    begun.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }
 
 /// A failure of a statement outside a commit: nothing was written.

@@ -6,7 +6,7 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::stream::{self, Guard};
-use super::{claims, failed, passwords, pending_registrations, revocations, second_factors};
+use super::{begin, claims, failed, passwords, pending_registrations, revocations, second_factors};
 use crate::append::{Append, AppendError, Closed};
 use crate::beside::{Beside, NOT_NEEDED};
 use crate::claim::Digest;
@@ -21,10 +21,7 @@ pub(super) async fn append(
     claim_key: &Digest,
     changed: &str,
 ) -> Result<(), AppendError> {
-    if is_nothing_else(append) {
-        return append_alone(pool, append, claim_key).await;
-    }
-    let mut transaction = pool.begin().await.map_err(failed)?;
+    let mut transaction = begin(pool).await.map_err(failed)?;
     failpoint!("decision/begun");
     // First, so that a second request of the name waits here for what becomes of this one.
     if let Some(request) = &append.request {
@@ -33,7 +30,8 @@ pub(super) async fn append(
         failpoint!("decision/request-kept");
     }
     if !stream::write(&mut transaction, append, Guard::Open(claim_key)).await.map_err(failed)? {
-        return Err(not_moved(&mut transaction, claim_key).await);
+        let closed = closed(&mut transaction, claim_key).await?;
+        return Err(closed.map_or(AppendError::VersionMismatch, AppendError::Closed));
     }
     failpoint!("decision/events-written");
     claims::claim(&mut transaction, append).await?;
@@ -43,35 +41,6 @@ pub(super) async fn append(
     commit(transaction).await?;
     failpoint!("decision/committed");
     Ok(())
-}
-
-/// Whether a decision is its events and nothing else.
-fn is_nothing_else(append: &Append) -> bool {
-    append.request.is_none() && append.claims.is_empty() && append.beside.is_empty()
-}
-
-/// Such a decision is one statement, which is a transaction by itself: two ways to the server less.
-async fn append_alone(
-    pool: &PgPool,
-    append: &Append,
-    claim_key: &Digest,
-) -> Result<(), AppendError> {
-    let mut connection = pool.acquire().await.map_err(failed)?;
-    failpoint!("decision/begun");
-    let written = stream::write(&mut connection, append, Guard::Open(claim_key)).await;
-    if !written.map_err(failed_or_unknown)? {
-        return Err(not_moved(&mut connection, claim_key).await);
-    }
-    failpoint!("decision/committed");
-    Ok(())
-}
-
-/// Why the stream was not moved.
-async fn not_moved(connection: &mut PgConnection, claim_key: &Digest) -> AppendError {
-    match closed(connection, claim_key).await {
-        Ok(closed) => closed.map_or(AppendError::VersionMismatch, AppendError::Closed),
-        Err(error) => error.into(),
-    }
 }
 
 /// Appends what the log holds, also where the store is closed.
@@ -96,7 +65,7 @@ pub(super) async fn absorb(
 
 /// Keeps the answer to a request that decided nothing.
 pub(super) async fn answer(pool: &PgPool, request: &NewRequest) -> Result<(), AppendError> {
-    let mut transaction = pool.begin().await.map_err(failed)?;
+    let mut transaction = begin(pool).await.map_err(failed)?;
     keep_request(&mut transaction, request, None).await?;
     failpoint!("decision/refusal-kept");
     commit(transaction).await?;
@@ -104,18 +73,13 @@ pub(super) async fn answer(pool: &PgPool, request: &NewRequest) -> Result<(), Ap
 }
 
 pub(super) async fn commit(transaction: Transaction<'_, Postgres>) -> Result<(), StoreError> {
-    transaction.commit().await.map_err(failed_or_unknown)
-}
-
-/// A failure of what commits: where the server said no, it is rolled back; where it said nothing, it may have
-/// committed.
-fn failed_or_unknown(error: sqlx::Error) -> StoreError {
-    match failed(error) {
+    transaction.commit().await.map_err(|error| match failed(error) {
+        // The server said no: it is rolled back. Whoever said nothing may have committed.
         StoreError::Unavailable(error) if !matches!(error, sqlx::Error::Database(_)) => {
             StoreError::Unknown(error)
         }
         other => other,
-    }
+    })
 }
 
 async fn keep_request(

@@ -29,7 +29,8 @@ pub struct PostgresOutbox {
     channels: Channels,
     claim_key: Digest,
     was_rested: bool,
-    /// Dropped with the session, whatever ends it.
+    /// Dropped with the session, once this process knows that it is over. Until then another owner is not told of what
+    /// is appended here, and looks by itself.
     _ownership: Option<Ownership>,
 }
 

@@ -5,7 +5,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::append::commit;
-use super::failed;
+use super::{begin, failed};
 use crate::append::{AppendError, Closed};
 use crate::claim::Digest;
 use crate::pending_registration::{NewRegistration, PendingRegistration, mails_of};
@@ -18,7 +18,7 @@ pub(super) async fn keep(
     claim_key: &Digest,
 ) -> Result<(), AppendError> {
     let NewRegistration { id, email, sealed, mail, waits_for } = registration;
-    let mut transaction = pool.begin().await.map_err(failed)?;
+    let mut transaction = begin(pool).await.map_err(failed)?;
     let kept = sqlx::query(
         "WITH kept AS (
              INSERT INTO pending_registrations

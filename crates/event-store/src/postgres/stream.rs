@@ -86,8 +86,7 @@ pub(super) async fn write(
         [event] => bind_one(moving, event),
         events => bind_many(moving, events),
     };
-    // To the end of what the server says: by itself, the statement commits after its row.
-    Ok(!moving.fetch_all(connection).await?.is_empty())
+    Ok(moving.fetch_optional(connection).await?.is_some())
 }
 
 /// Version and last event stay as they are.

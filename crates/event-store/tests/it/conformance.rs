@@ -2,6 +2,7 @@
 
 mod appending;
 mod besides;
+mod cancelled;
 mod claims;
 mod notices;
 mod passwords;
@@ -24,6 +25,9 @@ use test_support::World;
 use uuid::Uuid;
 
 use crate::samples::key;
+
+/// Sessions of a store.
+const SESSIONS: u32 = 8;
 
 /// A store with what it lives in.
 pub(crate) trait Home: Sized {
@@ -68,7 +72,7 @@ impl Home for InPostgres {
 
     async fn new(name: &str) -> Result<Self> {
         let world = World::start(name).await?;
-        let (store, pool) = instance(&world, &key())?;
+        let (store, pool) = instance(&world, &key(), SESSIONS)?;
         Ok(Self { world, store, pool })
     }
 
@@ -99,7 +103,12 @@ type RevocationRow = (Option<Uuid>, Option<Uuid>, Option<i64>);
 impl InPostgres {
     /// The same store as a process knows it whose claims are under another key.
     fn store_under(&self, key: &ClaimKey) -> Result<Postgres> {
-        Ok(instance(&self.world, key)?.0)
+        Ok(instance(&self.world, key, SESSIONS)?.0)
+    }
+
+    /// The same store over one session, and that session.
+    fn store_of_one_session(&self) -> Result<(Postgres, PgPool)> {
+        instance(&self.world, &key(), 1)
     }
 
     /// The schema of what belongs to persons.
@@ -108,11 +117,11 @@ impl InPostgres {
     }
 }
 
-fn instance(world: &World, key: &ClaimKey) -> Result<(Postgres, PgPool)> {
+fn instance(world: &World, key: &ClaimKey, sessions: u32) -> Result<(Postgres, PgPool)> {
     let schemas = ["event_store", "identity"].map(|schema| world.prefix().underscored(schema));
     let session = PgConnectOptions::from_str(&world.database_url("command_api")?)?
         .options([("search_path", schemas.join(", ")), ("lock_timeout", "2s".to_owned())]);
-    let pool = PgPoolOptions::new().max_connections(8).connect_lazy_with(session.clone());
+    let pool = PgPoolOptions::new().max_connections(sessions).connect_lazy_with(session.clone());
     let store = Postgres::new(pool.clone(), session, "a deployment", &schemas[1], key);
     Ok((store, pool))
 }
