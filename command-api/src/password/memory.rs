@@ -1,8 +1,8 @@
-//! Hashes of Argon2 in memory that is kept from one to the next.
+//! Hashes of Argon2 in memory that is kept from one to the next: asked for anew, each page of it is faulted in, which is a
+//! part of what a hash costs.
 //!
-//! Asked for anew, each page of it is faulted in and filled with zeros, which is a good part of what a hash costs. What
-//! a hash leaves behind there is what its second pass has made: to guess passwords by it takes the first one, to guess by
-//! what is stored takes both.
+//! What a hash leaves behind there is wiped. Its last pass can be undone step by step, and what the first one began with
+//! is a plain hash of the password: guessing by it would cost next to nothing.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,11 +27,12 @@ pub(super) struct Argon2Within<'a> {
 impl Memory {
     /// So many blocks of it, until they are given back.
     fn take(&self, count: usize) -> Result<Vec<Block>, Error> {
-        let kept = self.0.lock().pop();
+        let kept = self.0.lock().pop().filter(|blocks| blocks.len() == count);
         kept.map_or_else(|| fresh(count), Ok)
     }
 
-    fn give_back(&self, blocks: Vec<Block>) {
+    fn give_back(&self, mut blocks: Vec<Block>) {
+        blocks.fill(Block::new());
         self.0.lock().push(blocks);
     }
 }
@@ -169,5 +170,17 @@ mod tests {
         assert_eq!(sizes(), [64, 64]);
         within.verify_password(PASSWORD, &by_library(Algorithm::Argon2id, 128)).unwrap();
         assert_eq!(sizes(), [64, 64]);
+        let larger = Argon2Within { params: params(128), memory: &memory };
+        larger.hash_password(PASSWORD).unwrap();
+        assert_eq!(sizes(), [64, 128]);
+    }
+
+    #[test]
+    fn nothing_of_a_hash_is_left_behind() {
+        let memory = Memory::default();
+        let within = Argon2Within { params: params(64), memory: &memory };
+        within.hash_password(PASSWORD).unwrap();
+        let blocks = memory.take(64).unwrap();
+        assert!(blocks.iter().all(|block| block.as_ref().iter().all(|word| *word == 0)));
     }
 }
