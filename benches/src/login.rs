@@ -28,6 +28,9 @@ const PASSWORD: &str = "correct horse battery";
 /// How long it is looked what the processes do while nobody logs in.
 const IDLE: Duration = Duration::from_secs(5);
 
+/// How long what was asked for is worked on at most after its answer.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
+
 /// Registrations at once.
 const AT_ONCE: usize = 16;
 
@@ -96,15 +99,17 @@ async fn measure(world: &World, login: &Login) -> Result<Measured> {
         let now = cpu();
         [0, 1, 2].map(|at| now[at].saturating_sub(before[at]))
     };
+    sleep(SETTLED_AFTER).await;
     let before = cpu();
     sleep(IDLE).await;
     let idle = used_since(before);
     let before = cpu();
     let wall = flood(server, &logins, login.connections, login.logins).await?;
+    sleep(SETTLED_AFTER).await;
     let used = used_since(before);
     // What each of them does while nobody logs in is no part of a login.
     let of_logins = |at: usize| {
-        let idle = idle[at].mul_f64(wall.as_secs_f64() / IDLE.as_secs_f64());
+        let idle = idle[at].mul_f64((wall + SETTLED_AFTER).as_secs_f64() / IDLE.as_secs_f64());
         used[at].saturating_sub(idle)
     };
     Ok(Measured {

@@ -134,7 +134,7 @@ where
 {
     type Response = Response;
     type Error = Infallible;
-    type Future = Answer<S::Future>;
+    type Future = Limiting<S::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
@@ -144,7 +144,7 @@ where
         let quotas = self.quotas.as_ref().map(|RateLimits(quotas)| quotas);
         let Some((quotas, rated)) = quotas.and_then(|it| Some((it, it.ratings.rated(&request)?)))
         else {
-            return Answer { of: Either::Left(self.inner.call(request)), standing: None };
+            return Limiting { of: Either::Left(self.inner.call(request)), told: None };
         };
         let (mut parts, body) = request.into_parts();
         let Decision { is_admitted, wakes, told } = quotas.decide(&mut parts, rated);
@@ -161,39 +161,39 @@ where
             Either::Right(ready(Ok(refusal(&told))))
         };
         let policy = of_class.policy.clone();
-        Answer { of, standing: Some(Standing { policy, standing: fields::standing(&told) }) }
+        Limiting { of, told: Some(Fields { policy, standing: fields::standing(&told) }) }
     }
 }
 
 pin_project! {
     /// The answer of a handler or a refusal, with what its caller is told of their quotas.
-    pub(crate) struct Answer<F> {
+    pub(crate) struct Limiting<F> {
         #[pin]
         of: Either<F, Ready<Result<Response, Infallible>>>,
-        standing: Option<Standing>,
+        told: Option<Fields>,
     }
 }
 
-impl<F: Future<Output = Result<Response, Infallible>>> Future for Answer<F> {
+impl<F: Future<Output = Result<Response, Infallible>>> Future for Limiting<F> {
     type Output = Result<Response, Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let Ok(mut response) = std::task::ready!(this.of.poll(context));
-        if let Some(standing) = this.standing.take() {
-            standing.tell(response.headers_mut());
+        if let Some(told) = this.told.take() {
+            told.tell(response.headers_mut());
         }
         Poll::Ready(Ok(response))
     }
 }
 
 /// What an answer tells of quotas.
-struct Standing {
+struct Fields {
     policy: Option<HeaderValue>,
     standing: Option<HeaderValue>,
 }
 
-impl Standing {
+impl Fields {
     fn tell(self, headers: &mut HeaderMap) {
         for (name, value) in [(RATE_LIMIT_POLICY, self.policy), (RATE_LIMIT, self.standing)] {
             if let Some(value) = value {
