@@ -14,8 +14,6 @@ mod second_factors;
 mod stream;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -61,8 +59,8 @@ struct Shared {
     claim_key: Digest,
     /// Something was appended by this process, and is published by another one.
     appended: Notify,
-    /// This process owns the outbox.
-    is_owner: Arc<AtomicBool>,
+    /// Held by the outbox too, while this process owns it.
+    ownership: Arc<()>,
     /// The relay of this process is to look at the outbox.
     wake: Arc<Notify>,
     /// A mail of this process is due.
@@ -89,7 +87,7 @@ impl Postgres {
             waiting: Mutex::default(),
             claim_key: claim_key.fingerprint(),
             appended: Notify::new(),
-            is_owner: Arc::default(),
+            ownership: Arc::default(),
             wake: Arc::default(),
             mail_wake: Arc::default(),
         }))
@@ -248,7 +246,8 @@ impl EventStore for Postgres {
     async fn append(&self, append: Append) -> Result<(), AppendError> {
         append::append(&self.0.pool, &append, &self.0.claim_key, &self.0.changed).await?;
         self.0.wake.notify_one();
-        if !self.0.is_owner.load(Relaxed) {
+        let is_owner = Arc::strong_count(&self.0.ownership) > 1;
+        if !is_owner {
             self.0.appended.notify_one();
         }
         if append.beside.iter().any(|beside| matches!(beside, Beside::Mail { .. })) {
@@ -321,7 +320,7 @@ impl EventStore for Postgres {
         };
         let channels = self.channels();
         match PostgresOutbox::own(session, self.0.lock, channels, self.0.claim_key).await {
-            Ok(Ok(outbox)) => Ok(Some(outbox.known_by(&self.0.is_owner))),
+            Ok(Ok(outbox)) => Ok(Some(outbox.holding(&self.0.ownership))),
             Ok(Err(session)) => {
                 *self.0.waiting.lock() = Some(session);
                 Ok(None)

@@ -1,8 +1,6 @@
 //! The outbox, in the session that holds its lock: with the session goes the ownership.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
@@ -31,23 +29,13 @@ pub struct PostgresOutbox {
     was_rested: bool,
     /// Dropped with the session, once this process knows that it is over. Until then another owner is not told of what
     /// is appended here, and looks by itself.
-    _ownership: Option<Ownership>,
-}
-
-/// Says that this process owns the outbox, for as long as it lives.
-struct Ownership(Arc<AtomicBool>);
-
-impl Drop for Ownership {
-    fn drop(&mut self) {
-        self.0.store(false, Relaxed);
-    }
+    _ownership: Option<Arc<()>>,
 }
 
 impl PostgresOutbox {
-    /// The same, whose process knows that it owns it.
-    pub(super) fn known_by(self, is_owner: &Arc<AtomicBool>) -> Self {
-        is_owner.store(true, Relaxed);
-        Self { _ownership: Some(Ownership(Arc::clone(is_owner))), ..self }
+    /// The same, whose process knows by what it holds that it owns it.
+    pub(super) fn holding(self, ownership: &Arc<()>) -> Self {
+        Self { _ownership: Some(Arc::clone(ownership)), ..self }
     }
 
     /// A session without the lock.
