@@ -47,7 +47,7 @@ impl fmt::Debug for Memory {
 fn fresh(count: usize) -> Result<Vec<Block>, Error> {
     let mut blocks = Vec::new();
     blocks.try_reserve_exact(count).map_err(|_| Error::OutOfMemory)?;
-    blocks.resize(count, Block::default());
+    blocks.resize(count, Block::new());
     Ok(blocks)
 }
 
