@@ -7,6 +7,9 @@ use read_models::database::SessionLimits;
 /// Longest wait for a connection.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The same, of a tool: nobody who waits for it has others behind them.
+pub(crate) const TOOL_CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// Limits of a session: a frozen process holds no lock for longer.
 pub(crate) const LIMITS: SessionLimits = SessionLimits {
     idle_in_transaction: Duration::from_secs(5),

@@ -48,10 +48,10 @@ const FORGET_NEXT: Duration = Duration::from_millis(500);
 /// Before a relay that panicked is started anew.
 const START_AGAIN: Duration = Duration::from_secs(1);
 
-/// The store of a configuration, without anything that runs.
-pub(crate) fn store(config: &Config) -> Postgres {
+/// The store of a configuration, without anything that runs; how long it waits for a connection.
+pub(crate) fn store(config: &Config, connect_timeout: Duration) -> Postgres {
     let decisions = &config.decisions;
-    let pool = decisions.store.pool("command-api", LIMITS, decisions.connections, CONNECT_TIMEOUT);
+    let pool = decisions.store.pool("command-api", LIMITS, decisions.connections, connect_timeout);
     let idle = format!("{}ms", OWNER_IDLE.as_millis());
     let owner = decisions.store.session("command-api relay", OWNER_LIMITS);
     let owner = owner.options([("idle_session_timeout", idle)]);
@@ -75,7 +75,7 @@ pub(crate) fn start(
     failures: &PostgresFailures,
     background: &mut JoinSet<()>,
 ) -> (Commands<Postgres>, Publishing) {
-    let (store, publications) = (store(config), Publications::default());
+    let (store, publications) = (store(config, CONNECT_TIMEOUT), Publications::default());
     let commands = commands(config, &store, &publications, producer, known);
     let publishing = publishing(config, &store, &publications, producer);
     background.spawn(forget(store.clone(), failures.clone(), config.decisions.keep_requests));

@@ -20,13 +20,11 @@ use settings::Prefix;
 use sqlx::PgPool;
 use tokio::time::sleep;
 
+use crate::database::{CONNECT_TIMEOUT, TOOL_CONNECT_TIMEOUT};
 use crate::occurrence;
 
 /// Time between attempts to learn it.
 const INTERVAL: Duration = Duration::from_secs(1);
-
-/// Longest wait for a connection to the database.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Longest wait for the brokers' description of themselves.
 const EXAMINE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -185,7 +183,7 @@ impl Told {
 /// # Errors
 /// The database does not say it.
 pub async fn recorded(database: &DatabaseConfig, prefix: &Prefix) -> Result<Deployed, String> {
-    let pool = database.pool("command-api tool", LIMITS, 1, CONNECT_TIMEOUT);
+    let pool = database.pool("command-api tool", LIMITS, 1, TOOL_CONNECT_TIMEOUT);
     let read = read_recorded(&pool, prefix).await.map_err(|error| with_sources(&error));
     pool.close().await;
     read.map(|(deployed, _)| deployed)

@@ -54,6 +54,8 @@ pub struct Stack {
     ports: Ports,
     scale: Scale,
     parts: Parts,
+    /// Whether Postgres waits for the disk.
+    is_synced: bool,
     /// Held while this call changes the stack, so that two do not start the same process.
     _lock: Lock,
 }
@@ -68,7 +70,15 @@ impl Stack {
         let lock = Lock::take(&local)?;
         local.create()?;
         let parts = Parts::fetch(&local)?;
-        Ok(Self { local, ports, scale, parts, _lock: lock })
+        Ok(Self { local, ports, scale, parts, is_synced: true, _lock: lock })
+    }
+
+    /// One whose Postgres does not wait for the disk: what it has answered outlives its end, whatever ends it, and
+    /// not that of the machine. For stacks that are removed with the tests that they are for: a disk that stalls for
+    /// seconds, as under the files of a build or of a thousand databases, is not what these are about.
+    #[must_use]
+    pub fn unsynced(self) -> Self {
+        Self { is_synced: false, ..self }
     }
 
     /// Brings up what does not run of Kafka, registry, Postgres and Redis, and writes the env file.

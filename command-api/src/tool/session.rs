@@ -10,6 +10,7 @@ use read_cache::CacheConfig;
 use settings::{Settings, SettingsError, table};
 
 use super::ToolError;
+use crate::database::TOOL_CONNECT_TIMEOUT;
 use crate::decision::{Commands, Deciding};
 use crate::deployment::{Deployed, Known};
 use crate::{App, Config, deciding, deployment};
@@ -33,7 +34,7 @@ impl Session {
         let cache = is_said.then_some(cache);
         let admin_password = settings.optional_text(&table::ADMIN_PASSWORD);
         settings.finish(config).map(|config| Self {
-            store: deciding::store(&config),
+            store: deciding::store(&config, TOOL_CONNECT_TIMEOUT),
             config,
             cache,
             admin_password,

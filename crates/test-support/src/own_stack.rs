@@ -165,7 +165,7 @@ impl OwnStack {
 }
 
 fn bring_up(local: LocalDir, ports: Ports) -> Result<()> {
-    xtask_stack::Stack::new(local, ports, Scale::default())?.up_infrastructure()
+    xtask_stack::Stack::new(local, ports, Scale::default())?.unsynced().up_infrastructure()
 }
 
 fn run(program: &str, arguments: &[&OsStr]) -> Result<()> {

@@ -71,6 +71,7 @@ pub(crate) fn process(stack: &Stack) -> Result<Process> {
         &[
             ("port", port.to_string()),
             ("sockets", sockets(stack, &user)?),
+            ("fsync", if stack.is_synced { "on" } else { "off" }.to_owned()),
             ("certificate", certificates::certificate(stack).display().to_string()),
             ("key", certificates::key(stack).display().to_string()),
         ],
