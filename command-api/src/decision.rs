@@ -31,9 +31,9 @@ use axum::response::Response;
 use consistency_token::TokenKey;
 use domain::Timestamp;
 use domain::decision::Command;
-use event_store::EventStore;
 use event_store::claim::ClaimKey;
 use event_store::publications::Publications;
+use event_store::{EventStore, Found};
 use problem_details::Problem;
 use uuid::Uuid;
 
@@ -228,11 +228,19 @@ impl<S: EventStore> Commands<S> {
         &self,
         id: Uuid,
     ) -> Result<Option<(A::State, u64)>, Problem> {
-        let Loaded { state, version, is_unreadable, .. } = Loaded::<A>::load(&self.0, id).await?;
-        if is_unreadable {
-            return Err(loaded::unreadable());
-        }
-        Ok(state.map(|state| (state, version)))
+        Loaded::<A>::load(&self.0, id).await?.readable()
+    }
+
+    /// The same of what the store has found of it already.
+    ///
+    /// # Errors
+    /// As [`Self::state`].
+    pub async fn standing_of<A: Aggregate>(
+        &self,
+        id: Uuid,
+        found: Found,
+    ) -> Result<Option<(A::State, u64)>, Problem> {
+        Loaded::<A>::of_found(&self.0, id, found).await?.readable()
     }
 }
 

@@ -32,11 +32,20 @@ impl<A: Aggregate> Loaded<A> {
     ) -> Result<Self, Problem> {
         let (stream_id, subject) = (stream_id::<A>(id), subject::<A>(id));
         let found = deciding.store.load(&stream_id, subject.as_deref()).await;
-        let Found { closed, stream } = found.map_err(closed::store_problem)?;
+        Self::of_found(deciding, id, found.map_err(closed::store_problem)?).await
+    }
+
+    /// The same of what was found.
+    pub(super) async fn of_found<S: EventStore>(
+        deciding: &Deciding<S>,
+        id: Uuid,
+        Found { closed, stream }: Found,
+    ) -> Result<Self, Problem> {
         if let Some(closed) = closed {
             return Err(closed::closed_problem(closed));
         }
         let Some(stream) = stream else { return Ok(Self::nothing(id)) };
+        let stream_id = stream_id::<A>(id);
         let stored = match of_revision::<A>(&stream) {
             Some(stored) => stored,
             None => {
@@ -99,6 +108,17 @@ impl<A: Aggregate> Loaded<A> {
     pub(super) fn person(&self) -> Option<(String, SubjectKey)> {
         let key = self.key.as_ref().map(|key| SubjectKey::from_bytes(*key.as_bytes()));
         subject::<A>(self.id).zip(key)
+    }
+
+    /// The state with the version of the stream, where there is one.
+    ///
+    /// # Errors
+    /// What it says of a person cannot be read any more.
+    pub(super) fn readable(self) -> Result<Option<(A::State, u64)>, Problem> {
+        if self.is_unreadable {
+            return Err(unreadable());
+        }
+        Ok(self.state.map(|state| (state, self.version)))
     }
 
     /// The state and its last event, where there is one.

@@ -4,7 +4,7 @@ use axum::response::Response;
 use domain::Timestamp;
 use domain::session::{SessionId, UserStanding};
 use domain::user::{User, UserId};
-use event_store::EventStore;
+use event_store::{EventStore, Found};
 use http::header::CACHE_CONTROL;
 use http::{HeaderValue, StatusCode};
 use problem_details::{Problem, ProblemType};
@@ -56,16 +56,17 @@ impl<S: EventStore> Slice<S> {
     /// The user of this id, if there still is one.
     pub(super) async fn known(&self, id: UserId) -> Result<Option<Known>, Problem> {
         let at = now();
-        match self.commands().standing::<Users>(id.0).await {
-            Ok(found) => Ok(found.filter(|(user, _)| !user.erased).map(|(user, version)| Known {
-                id,
-                version,
-                user,
-                at,
-            })),
-            Err(problem) if problem.kind() == ProblemType::Erased => Ok(None),
-            Err(problem) => Err(problem),
-        }
+        known(id, at, self.commands().standing::<Users>(id.0).await)
+    }
+
+    /// The same of what the store has found of them already, at this time or later.
+    pub(super) async fn known_of(
+        &self,
+        id: UserId,
+        at: Timestamp,
+        found: Found,
+    ) -> Result<Option<Known>, Problem> {
+        known(id, at, self.commands().standing_of::<Users>(id.0, found).await)
     }
 
     /// The answer that gives both tokens. The access token has the roles that the user had when they were looked
@@ -92,6 +93,23 @@ impl<S: EventStore> Slice<S> {
         };
         let body = serde_json::value::to_raw_value(&granted).ok();
         Ok(Answer { status: StatusCode::OK, location: None, version: None, body })
+    }
+}
+
+fn known(
+    id: UserId,
+    at: Timestamp,
+    standing: Result<Option<(User<String>, u64)>, Problem>,
+) -> Result<Option<Known>, Problem> {
+    match standing {
+        Ok(found) => Ok(found.filter(|(user, _)| !user.erased).map(|(user, version)| Known {
+            id,
+            version,
+            user,
+            at,
+        })),
+        Err(problem) if problem.kind() == ProblemType::Erased => Ok(None),
+        Err(problem) => Err(problem),
     }
 }
 

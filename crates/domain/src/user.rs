@@ -42,7 +42,7 @@ pub use enrol_second_factor::{EnrolSecondFactor, EnrolSecondFactorError};
 pub use erase_user::EraseUser;
 pub use event::{ProfileChange, UserEvent};
 pub use grant_role::GrantRole;
-pub use id::{UserId, UserIdError};
+pub use id::{STREAM_PREFIX, UserId, UserIdError};
 pub use profile::{Bio, BioError, FullName, FullNameError, ImageUrl, ImageUrlError};
 pub use reactivate_user::ReactivateUser;
 pub use register_user::{RegisterUser, RegisterUserError};

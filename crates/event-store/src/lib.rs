@@ -28,4 +28,6 @@ mod store;
 
 pub use append::{Append, AppendError, Closed, State};
 pub use event::{Event, LogPlace};
-pub use store::{Ends, EventStore, Found, Outbox, StoreError, StoredStream, Uncompared};
+pub use store::{
+    Account, Ends, EventStore, Found, Nobody, Outbox, StoreError, StoredStream, Uncompared,
+};

@@ -19,7 +19,7 @@ use crate::event::{Event, LogPlace};
 use crate::pending_registration::{NewRegistration, PendingRegistration, mails_of};
 use crate::request::{AnsweredRequest, NewRequest, RequestKey};
 use crate::second_factor::{SecondFactor, UsedCode};
-use crate::store::{EventStore, Found, StoreError, StoredStream};
+use crate::store::{Account, EventStore, Found, Nobody, StoreError, StoredStream};
 
 pub use outbox::MemoryOutbox;
 
@@ -69,11 +69,7 @@ impl EventStore for Memory {
     type Outbox = MemoryOutbox;
 
     async fn load(&self, stream_id: &str, subject: Option<&str>) -> Result<Found, StoreError> {
-        let rows = self.rows.lock();
-        let subject_key = subject.and_then(|subject| *rows.subject_keys.get(subject)?);
-        let stream = rows.streams.get(stream_id).cloned();
-        let stream = stream.map(|stream| StoredStream { subject_key, ..stream });
-        Ok(Found { closed: rows.closed(), stream })
+        Ok(self.rows.lock().found(stream_id, subject))
     }
 
     async fn replace_state(
@@ -119,13 +115,16 @@ impl EventStore for Memory {
         Ok(self.rows.lock().subject_keys.get(subject).copied())
     }
 
-    async fn holder(
-        &self,
-        kind: &'static str,
-        digest: &Digest,
-    ) -> Result<Option<String>, StoreError> {
+    async fn account(&self, value: &ClaimOf, nobody: Nobody<'_>) -> Result<Account, StoreError> {
         let rows = self.rows.lock();
-        Ok(rows.claims.get(&(kind, *digest)).map(|held| held.stream_id.clone()))
+        let held = rows.claims.get(&(value.kind, value.digest));
+        let holder = held.map(|held| held.stream_id.clone());
+        let subject = holder.as_deref().and_then(|stream_id| stream_id.strip_prefix(nobody.prefix));
+        let subject = subject.unwrap_or(nobody.subject);
+        let stream_id = holder.clone().unwrap_or_else(|| [nobody.prefix, subject].concat());
+        let found = rows.found(&stream_id, Some(subject));
+        let password_hash = rows.passwords.get(subject).map(|kept| kept.hash.clone());
+        Ok(Account { holder, found, password_hash })
     }
 
     async fn password_hash(&self, subject: &str) -> Result<Option<String>, StoreError> {

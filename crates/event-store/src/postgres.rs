@@ -30,7 +30,7 @@ use crate::pending_registration::{NewRegistration, PendingRegistration};
 use crate::publications::Publications;
 use crate::request::{AnsweredRequest, NewRequest, RequestKey};
 use crate::second_factor::{SecondFactor, UsedCode};
-use crate::store::{EventStore, Found, StoreError};
+use crate::store::{Account, EventStore, Found, Nobody, StoreError};
 use outbox::Channels;
 
 pub use outbox::PostgresOutbox;
@@ -208,12 +208,8 @@ impl EventStore for Postgres {
         read::subject_key(&self.0.pool, subject).await.map_err(failed)
     }
 
-    async fn holder(
-        &self,
-        kind: &'static str,
-        digest: &Digest,
-    ) -> Result<Option<String>, StoreError> {
-        read::holder(&self.0.pool, kind, digest).await.map_err(failed)
+    async fn account(&self, value: &ClaimOf, nobody: Nobody<'_>) -> Result<Account, StoreError> {
+        read::account(&self.0.pool, value, nobody, &self.0.claim_key).await.map_err(failed)
     }
 
     async fn password_hash(&self, subject: &str) -> Result<Option<String>, StoreError> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::append::{Append, AppendError, Closed, State};
 use crate::beside::{DueMail, MailsBeside};
-use crate::claim::{ClaimOf, Digest};
+use crate::claim::ClaimOf;
 use crate::event::{Event, LogPlace};
 use crate::pending_registration::{NewRegistration, PendingRegistration};
 use crate::request::{AnsweredRequest, NewRequest, RequestKey};
@@ -32,6 +32,26 @@ pub struct Found {
     pub closed: Option<Closed>,
     /// Where the stream stands; `None` where it has no event.
     pub stream: Option<StoredStream>,
+}
+
+/// Whoever has a value, all of one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The stream that has it; `None` where none has.
+    pub holder: Option<String>,
+    /// That stream with the person's key; where there is none, the one that was looked for in its place.
+    pub found: Found,
+    /// The hash of the person's password, as a PHC string; `None` where there is none, or no more.
+    pub password_hash: Option<String>,
+}
+
+/// What is looked for where nobody has a value, so that as much is looked up as of somebody.
+#[derive(Debug, Clone, Copy)]
+pub struct Nobody<'a> {
+    /// How streams of persons begin; behind it stands the subject.
+    pub prefix: &'a str,
+    /// A subject that is nobody.
+    pub subject: &'a str,
 }
 
 /// Why the store did not do its part.
@@ -107,13 +127,13 @@ pub trait EventStore: Clone + Send + Sync + 'static {
         subject: &str,
     ) -> impl Future<Output = Result<Option<Option<[u8; 32]>>, StoreError>> + Send;
 
-    /// The stream that has a value, by the keyed hash of it; also where the claim on it has lapsed and
-    /// nobody else has taken it. `None` where no stream has it.
-    fn holder(
+    /// The person who has a value; also where the claim on it has lapsed and nobody else has taken it. By one
+    /// statement, whoever has it: what is known of them and their password are of one moment.
+    fn account(
         &self,
-        kind: &'static str,
-        digest: &Digest,
-    ) -> impl Future<Output = Result<Option<String>, StoreError>> + Send;
+        value: &ClaimOf,
+        nobody: Nobody<'_>,
+    ) -> impl Future<Output = Result<Account, StoreError>> + Send;
 
     /// The hash of a person's password, as a PHC string; `None` where there is none, or no more.
     fn password_hash(

@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
 use event_store::beside::{DueMail, MailsBeside};
-use event_store::claim::{ClaimOf, Digest};
+use event_store::claim::ClaimOf;
 use event_store::memory::{Memory, MemoryOutbox};
 use event_store::pending_registration::{NewRegistration, PendingRegistration};
 use event_store::request::{AnsweredRequest, NewRequest, RequestKey};
 use event_store::second_factor::{SecondFactor, UsedCode};
 use event_store::{
-    Append, AppendError, Closed, Event, EventStore, Found, LogPlace, State, StoreError,
-    StoredStream,
+    Account, Append, AppendError, Closed, Event, EventStore, Found, LogPlace, Nobody, State,
+    StoreError, StoredStream,
 };
 use parking_lot::Mutex;
 use tokio::sync::Barrier;
@@ -149,6 +149,18 @@ impl TestStore {
         std::mem::take(&mut *self.told.called.lock())
     }
 
+    /// What is found, where states are old or keys are lost.
+    fn as_told(&self, Found { closed, mut stream }: Found) -> Found {
+        if self.told.has_old_states.load(Ordering::Relaxed) {
+            let old = State { json: "what nobody reads".to_owned(), revision: 0 };
+            stream = stream.map(|stream| StoredStream { state: old, ..stream });
+        }
+        if self.told.has_lost_keys.load(Ordering::Relaxed) {
+            stream = stream.map(|stream| StoredStream { subject_key: None, ..stream });
+        }
+        Found { closed, stream }
+    }
+
     fn must_answer(&self, call: &'static str) -> Result<(), StoreError> {
         self.told.called.lock().push(call);
         match self.told.is_away.load(Ordering::Relaxed) {
@@ -163,15 +175,7 @@ impl EventStore for TestStore {
 
     async fn load(&self, stream_id: &str, subject: Option<&str>) -> Result<Found, StoreError> {
         self.must_answer("load")?;
-        let mut found = self.memory.load(stream_id, subject).await?;
-        if self.told.has_old_states.load(Ordering::Relaxed) {
-            let old = State { json: "what nobody reads".to_owned(), revision: 0 };
-            found.stream = found.stream.map(|stream| StoredStream { state: old, ..stream });
-        }
-        if self.told.has_lost_keys.load(Ordering::Relaxed) {
-            found.stream = found.stream.map(|stream| StoredStream { subject_key: None, ..stream });
-        }
-        Ok(found)
+        Ok(self.as_told(self.memory.load(stream_id, subject).await?))
     }
 
     async fn replace_state(
@@ -214,13 +218,10 @@ impl EventStore for TestStore {
         self.memory.subject_key(subject).await
     }
 
-    async fn holder(
-        &self,
-        kind: &'static str,
-        digest: &Digest,
-    ) -> Result<Option<String>, StoreError> {
-        self.must_answer("holder")?;
-        self.memory.holder(kind, digest).await
+    async fn account(&self, value: &ClaimOf, nobody: Nobody<'_>) -> Result<Account, StoreError> {
+        self.must_answer("account")?;
+        let account = self.memory.account(value, nobody).await?;
+        Ok(Account { found: self.as_told(account.found), ..account })
     }
 
     async fn password_hash(&self, subject: &str) -> Result<Option<String>, StoreError> {

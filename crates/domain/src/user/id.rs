@@ -5,7 +5,7 @@ use std::fmt;
 use uuid::Uuid;
 
 /// Begins the name of every user's stream.
-const PREFIX: &str = "user-";
+pub const STREAM_PREFIX: &str = "user-";
 
 /// The identity of a user. Printed, it is the UUID alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,12 +28,12 @@ impl UserId {
 
     /// The name of their stream, which is the key of its records: `user-<uuid>`.
     pub fn stream_id(self) -> String {
-        format!("{PREFIX}{self}")
+        format!("{STREAM_PREFIX}{self}")
     }
 
     /// Whose stream has this name.
     pub fn from_stream_id(stream_id: &str) -> Option<Self> {
-        stream_id.strip_prefix(PREFIX).and_then(|text| Self::parse(text).ok())
+        stream_id.strip_prefix(STREAM_PREFIX).and_then(|text| Self::parse(text).ok())
     }
 }
 

@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::pending_registration::{is_of_registration, mails_of};
 use crate::request::{AnsweredRequest, NewRequest, RequestKey};
 use crate::second_factor::SecondFactor;
-use crate::store::{Ends, StoredStream};
+use crate::store::{Ends, Found, StoredStream};
 
 #[derive(Default)]
 pub(super) struct Rows {
@@ -121,6 +121,14 @@ impl Held {
 }
 
 impl Rows {
+    /// A stream with a person's key.
+    pub(super) fn found(&self, stream_id: &str, subject: Option<&str>) -> Found {
+        let subject_key = subject.and_then(|subject| *self.subject_keys.get(subject)?);
+        let stream = self.streams.get(stream_id).cloned();
+        let stream = stream.map(|stream| StoredStream { subject_key, ..stream });
+        Found { closed: self.closed(), stream }
+    }
+
     pub(super) fn may_append(&self, append: &Append) -> Result<(), AppendError> {
         if let Some(closed) = self.closed() {
             return Err(closed.into());

@@ -1,14 +1,15 @@
 //! Statements that only read.
 
+use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, FromRow as _, PgPool, Row as _};
 use uuid::Uuid;
 
 use super::rows::{COLUMNS, EventRow};
 use crate::append::{Closed, State};
-use crate::claim::Digest;
+use crate::claim::{ClaimOf, Digest};
 use crate::event::{Event, LogPlace};
 use crate::request::{AnsweredRequest, RequestKey};
-use crate::store::{Found, StoredStream};
+use crate::store::{Account, Found, Nobody, StoredStream};
 
 #[derive(sqlx::FromRow)]
 struct StreamRow {
@@ -30,29 +31,55 @@ impl StreamRow {
     }
 }
 
+/// How the store stands, and a stream in it. `$1` is the key of claims.
+const FOUND: &str = "coalesce(t.compared_run = pg_postmaster_start_time(), false) AS is_compared,
+       coalesce(t.claim_key = $1, true) AS is_our_key, t.log_ahead,
+       s.stream_id IS NOT NULL AS is_there, s.version, s.last_event_id, s.state, s.state_revision, k.key";
+
 pub(super) async fn stream(
     pool: &PgPool,
     stream_id: &str,
     subject: Option<&str>,
     claim_key: &Digest,
 ) -> Result<Found, sqlx::Error> {
-    let row = sqlx::query(
-        "SELECT coalesce(t.compared_run = pg_postmaster_start_time(), false) AS is_compared,
-                coalesce(t.claim_key = $3, true) AS is_our_key, t.log_ahead, s.stream_id IS NOT NULL AS is_there, s.version, s.last_event_id,
-                s.state, s.state_revision, k.key
-         FROM standing t
-         LEFT JOIN streams s ON s.stream_id = $1 LEFT JOIN subject_keys k ON k.subject = $2",
-    )
-    .bind(stream_id)
-    .bind(subject)
-    .bind(&claim_key[..])
-    .fetch_one(pool)
-    .await?;
+    let statement = format!(
+        "SELECT {FOUND} FROM standing t
+         LEFT JOIN streams s ON s.stream_id = $2 LEFT JOIN subject_keys k ON k.subject = $3"
+    );
+    let reading = sqlx::query(AssertSqlSafe(statement)).bind(&claim_key[..]);
+    found(&reading.bind(stream_id).bind(subject).fetch_one(pool).await?)
+}
+
+/// Nobody's rows are looked for by the same indexes as somebody's.
+pub(super) async fn account(
+    pool: &PgPool,
+    value: &ClaimOf,
+    nobody: Nobody<'_>,
+    claim_key: &Digest,
+) -> Result<Account, sqlx::Error> {
+    let statement = format!(
+        "SELECT {FOUND}, c.stream_id AS holder, p.password_hash FROM standing t
+         LEFT JOIN claims c ON c.kind = $2 AND c.digest = $3
+         LEFT JOIN streams s ON s.stream_id = coalesce(c.stream_id, $4 || $5)
+         LEFT JOIN subject_keys k ON k.subject = coalesce(substr(c.stream_id, length($4) + 1), $5)
+         LEFT JOIN credentials p ON p.user_id = coalesce(substr(c.stream_id, length($4) + 1), $5)"
+    );
+    let reading = sqlx::query(AssertSqlSafe(statement)).bind(&claim_key[..]);
+    let reading = reading.bind(value.kind).bind(&value.digest[..]);
+    let row = reading.bind(nobody.prefix).bind(nobody.subject).fetch_one(pool).await?;
+    Ok(Account {
+        holder: row.try_get("holder")?,
+        found: found(&row)?,
+        password_hash: row.try_get("password_hash")?,
+    })
+}
+
+fn found(row: &PgRow) -> Result<Found, sqlx::Error> {
     let ahead: i64 = row.try_get("log_ahead")?;
     let (is_compared, is_our_key) = (row.try_get("is_compared")?, row.try_get("is_our_key")?);
     let closed = Closed::of(is_compared, ahead.cast_unsigned(), is_our_key);
     let is_there: bool = row.try_get("is_there")?;
-    let stream = is_there.then(|| StreamRow::from_row(&row)).transpose()?;
+    let stream = is_there.then(|| StreamRow::from_row(row)).transpose()?;
     Ok(Found { closed, stream: stream.map(StreamRow::stream) })
 }
 
@@ -130,18 +157,6 @@ pub(super) async fn answered(
         answer,
         event: stream_id.zip(version.map(i64::cast_unsigned)),
     }))
-}
-
-pub(super) async fn holder(
-    pool: &PgPool,
-    kind: &str,
-    digest: &Digest,
-) -> Result<Option<String>, sqlx::Error> {
-    sqlx::query_scalar("SELECT stream_id FROM claims WHERE kind = $1 AND digest = $2")
-        .bind(kind)
-        .bind(&digest[..])
-        .fetch_optional(pool)
-        .await
 }
 
 pub(super) async fn subject_key(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use event_store::beside::{Beside, DueMail, MailsBeside, SENT};
 use event_store::claim::{Claim, ClaimOf};
-use event_store::{Append, EventStore as _};
+use event_store::{Append, EventStore as _, Nobody};
 use uuid::Uuid;
 
 use super::{Home, of_every_store, open};
@@ -266,7 +266,8 @@ async fn a_value_that_has_lapsed_is_nobodys(home: &impl Home) -> Result<()> {
     let value = email("ann@x.org");
     store.keep_mail_for_holder(Uuid::now_v7(), RESET, value, MINUTE).await?;
     ensure!(store.due_mails(10, MINUTE).await?.is_empty());
-    ensure!(store.holder(value.kind, &value.digest).await?.as_deref() == Some("user-a"));
+    let nobody = Nobody { prefix: "user-", subject: "nobody" };
+    ensure!(store.account(&value, nobody).await?.holder.as_deref() == Some("user-a"));
     Ok(())
 }
 

@@ -1,8 +1,9 @@
 //! Claims on unique values.
 
 use anyhow::{Context as _, Result, ensure};
-use event_store::claim::Claim;
-use event_store::{Append, AppendError, EventStore as _, Outbox as _};
+use event_store::beside::Beside;
+use event_store::claim::{Claim, ClaimOf};
+use event_store::{Account, Append, AppendError, EventStore as _, Nobody, Outbox as _};
 use futures_util::future::join_all;
 
 use super::{Home, of_every_store, open};
@@ -17,7 +18,11 @@ of_every_store! {
     streams_that_swap_their_values_both_get_an_answer
     of_what_the_log_says_the_later_claim_counts
     whoever_has_a_value_is_found_by_it
+    of_whoever_has_a_value_everything_is_found_and_of_nobody_what_is_theirs
 }
+
+/// Who is looked for where there is nobody.
+const NOBODY: Nobody<'_> = Nobody { prefix: "user-", subject: "nobody" };
 
 fn claiming(append: Append, claims: &[Claim]) -> Append {
     Append { claims: claims.to_vec(), ..append }
@@ -114,16 +119,52 @@ async fn of_what_the_log_says_the_later_claim_counts(home: &impl Home) -> Result
 
 async fn whoever_has_a_value_is_found_by_it(home: &impl Home) -> Result<()> {
     let store = open(home).await?;
-    let digest = key().digest("email", "ann@x.org");
-    ensure!(store.holder("email", &digest).await?.is_none());
+    let of = |kind| ClaimOf { kind, digest: key().digest("email", "ann@x.org") };
+    let holder = async |kind| anyhow::Ok(store.account(&of(kind), NOBODY).await?.holder);
+    ensure!(holder("email").await?.is_none());
     store.append(claiming(first("user-a"), &[take("email", "ann@x.org", 1, Some(5))])).await?;
-    ensure!(store.holder("email", &digest).await?.as_deref() == Some("user-a"));
-    ensure!(store.holder("username", &digest).await?.is_none(), "it is no user name");
+    ensure!(holder("email").await?.as_deref() == Some("user-a"));
+    ensure!(holder("username").await?.is_none(), "it is no user name");
     // One that has lapsed is still theirs until another stream takes it.
     let b = claiming(first("user-b"), &[take("email", "ann@x.org", 9, None)]);
     store.append(b.clone()).await?;
-    ensure!(store.holder("email", &digest).await?.as_deref() == Some("user-b"));
+    ensure!(holder("email").await?.as_deref() == Some("user-b"));
     store.append(claiming(next(&b), &[Claim::Release { kind: "email" }])).await?;
-    ensure!(store.holder("email", &digest).await?.is_none());
+    ensure!(holder("email").await?.is_none());
+    Ok(())
+}
+
+async fn of_whoever_has_a_value_everything_is_found_and_of_nobody_what_is_theirs(
+    home: &impl Home,
+) -> Result<()> {
+    let store = open(home).await?;
+    let value = ClaimOf { kind: "email", digest: key().digest("email", "ann@x.org") };
+    let person = |subject: &str, claims: &[Claim]| {
+        let (subject, hash) = (subject.to_owned(), format!("the hash of {subject}"));
+        let stream = first(&format!("user-{subject}"));
+        let key = Beside::SubjectKey { subject: subject.clone(), key: [7; 32] };
+        let hash = Beside::PasswordHash { subject, hash };
+        Append { beside: vec![key, hash], claims: claims.to_vec(), ..stream }
+    };
+    let ann = take("email", "ann@x.org", 1, None);
+    for append in [person("a", &[ann]), person("b", &[]), person("nobody", &[])] {
+        store.append(append).await?;
+    }
+    let must_be = async |subject: &str, holder: Option<&str>, value: &ClaimOf| {
+        let Account { holder: has, found, password_hash } = store.account(value, NOBODY).await?;
+        ensure!(has.as_deref() == holder, "{has:?} has it, and not {holder:?}");
+        ensure!(found == store.load(&format!("user-{subject}"), Some(subject)).await?);
+        ensure!(found.closed.is_none() && found.stream.is_some_and(|it| it.subject_key.is_some()));
+        ensure!(password_hash == store.password_hash(subject).await?);
+        ensure!(password_hash.is_some_and(|hash| hash == format!("the hash of {subject}")));
+        Ok(())
+    };
+    must_be("a", Some("user-a"), &value).await?;
+    must_be("nobody", None, &ClaimOf { kind: "username", ..value }).await?;
+    // Where there is neither, there is nothing.
+    let none = Nobody { subject: "none", ..NOBODY };
+    let value = ClaimOf { kind: "username", ..value };
+    let Account { holder, found, password_hash } = store.account(&value, none).await?;
+    ensure!(holder.is_none() && found.stream.is_none() && password_hash.is_none());
     Ok(())
 }
