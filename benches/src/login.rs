@@ -67,7 +67,12 @@ async fn compare_sides(world: &World, login: &Login) -> Result<()> {
         bare.push(login_baseline::measure(PASSWORD, threads, login.logins).await?);
         subject.push(measure(world, login).await?);
     }
-    compare_turns("login", subject, bare)
+    let of_server = |turn: &Measured| {
+        let (name, cpu) = (format!("{}, the server alone", turn.name), vec![turn.cpu[0]]);
+        Measured { name, cpu, ..turn.clone() }
+    };
+    compare_turns("login", subject.iter().map(of_server).collect(), bare.clone())?;
+    compare_turns("login: with Postgres and the broker", subject, bare)
 }
 
 /// Registers so many, whose password is hashed once for all of them.

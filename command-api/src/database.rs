@@ -1,4 +1,4 @@
-//! On which terms sessions of the database are used by whoever decides or keeps keys.
+//! On which terms sessions of the database are used by whoever decides, keeps keys or learns what was deployed.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use read_models::database::SessionLimits;
 /// Longest wait for a connection.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The same, of a tool: nobody who waits for it has others behind them.
-pub(crate) const TOOL_CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// The same, of a tool that has a pool: nobody waits behind it.
+pub(crate) const TOOL_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Limits of a session: a frozen process holds no lock for longer.
 pub(crate) const LIMITS: SessionLimits = SessionLimits {

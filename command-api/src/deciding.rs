@@ -48,7 +48,7 @@ const FORGET_NEXT: Duration = Duration::from_millis(500);
 /// Before a relay that panicked is started anew.
 const START_AGAIN: Duration = Duration::from_secs(1);
 
-/// The store of a configuration, without anything that runs; how long it waits for a connection.
+/// The store of a configuration, without anything that runs, which waits so long for a connection.
 pub(crate) fn store(config: &Config, connect_timeout: Duration) -> Postgres {
     let decisions = &config.decisions;
     let pool = decisions.store.pool("command-api", LIMITS, decisions.connections, connect_timeout);

@@ -58,10 +58,10 @@ const END_BUDGET: Duration = Duration::from_secs(15);
 
 /// What a stack is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum For {
+enum Purpose {
     Tests,
     /// What the disk costs belongs to what is measured.
-    Benches,
+    Figures,
 }
 
 /// A program that is run with the variables of a stack.
@@ -100,7 +100,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let gates = gates::check(&local.checkout, &Gate::ALL);
     let left_before = stack::reset(&own);
     let tests = programs(&local.checkout, arguments)
-        .and_then(|programs| on_a_stack(&local, For::Tests, programs));
+        .and_then(|programs| on_a_stack(&local, Purpose::Tests, programs));
     let left_behind = stack::reset(&own);
     let faults: Vec<String> = [gates, left_before, tests, left_behind]
         .into_iter()
@@ -146,7 +146,7 @@ pub fn soak() -> Result<()> {
     let seconds = std::env::var("SOAK_SECONDS").unwrap_or_else(|_| SOAK_SECONDS.to_owned());
     let arguments = [&SYSTEM_TESTS[..], &["--nocapture", "--exact", SOAK]].concat();
     let soak = Program::new("cargo", &arguments).setting("SOAK_SECONDS", seconds);
-    on_a_stack(&local, For::Tests, vec![soak])
+    on_a_stack(&local, Purpose::Figures, vec![soak])
 }
 
 /// Runs the benches on a stack of their own.
@@ -158,7 +158,7 @@ pub fn bench(arguments: &[String]) -> Result<()> {
     let cargo = ["run", "--quiet", "--release", "--locked", "--package", "benches", "--"];
     let directory = ["--directory".to_owned(), local.path.display().to_string()];
     let benches = Program::new("cargo", &cargo).with(&directory).with(arguments);
-    on_a_stack(&local, For::Benches, vec![benches])
+    on_a_stack(&local, Purpose::Figures, vec![benches])
 }
 
 /// Refuses a filter that chooses no test.
@@ -180,11 +180,11 @@ fn must_match_tests(checkout: &Path, filters: &[&str]) -> Result<()> {
 
 /// Runs programs, one after the other until one fails, with the variables of a new stack. The stack is
 /// removed afterwards; its logs stay if a program failed.
-fn on_a_stack(local: &LocalDir, of: For, programs: Vec<Program>) -> Result<()> {
+fn on_a_stack(local: &LocalDir, purpose: Purpose, programs: Vec<Program>) -> Result<()> {
     stack::reset(local)?;
     let result = tokio::runtime::Runtime::new()
         .context("starting the runtime")?
-        .block_on(interruptible(local, of, programs));
+        .block_on(interruptible(local, purpose, programs));
     match &result {
         Ok(()) => stack::reset(local)?,
         Err(_) => {
@@ -197,10 +197,10 @@ fn on_a_stack(local: &LocalDir, of: For, programs: Vec<Program>) -> Result<()> {
 
 /// Starts the stack and the programs, in a way that a signal ends the program and not this process,
 /// which has a stack to end.
-async fn interruptible(local: &LocalDir, of: For, programs: Vec<Program>) -> Result<()> {
+async fn interruptible(local: &LocalDir, purpose: Purpose, programs: Vec<Program>) -> Result<()> {
     let mut signals = Signals::listen()?;
     let for_stack = local.clone();
-    let variables = tokio::task::spawn_blocking(move || start_stack(for_stack, of))
+    let variables = tokio::task::spawn_blocking(move || start_stack(for_stack, purpose))
         .await
         .context("starting the stack")??;
     for program in programs {
@@ -239,9 +239,9 @@ async fn run_to_its_end(
     Ok(())
 }
 
-fn start_stack(local: LocalDir, of: For) -> Result<Vec<(String, String)>> {
+fn start_stack(local: LocalDir, purpose: Purpose) -> Result<Vec<(String, String)>> {
     let stack = Stack::new(local, Ports::free_from(FIRST_OFFSET)?, Scale::default())?;
-    let stack = if of == For::Tests { stack.unsynced() } else { stack };
+    let stack = if purpose == Purpose::Tests { stack.unsynced() } else { stack };
     stack.up_infrastructure()?;
     stack.variables()
 }

@@ -56,7 +56,7 @@ impl<S: EventStore> Slice<S> {
     /// The user of this id, if there still is one.
     pub(super) async fn known(&self, id: UserId) -> Result<Option<Known>, Problem> {
         let at = now();
-        known(id, at, self.commands().standing::<Users>(id.0).await)
+        known_where(id, at, self.commands().standing::<Users>(id.0).await)
     }
 
     /// The same of what the store has found of them already, at this time or later.
@@ -66,7 +66,7 @@ impl<S: EventStore> Slice<S> {
         at: Timestamp,
         found: Found,
     ) -> Result<Option<Known>, Problem> {
-        known(id, at, self.commands().standing_of::<Users>(id.0, found).await)
+        known_where(id, at, self.commands().standing_of::<Users>(id.0, found).await)
     }
 
     /// The answer that gives both tokens. The access token has the roles that the user had when they were looked
@@ -96,7 +96,8 @@ impl<S: EventStore> Slice<S> {
     }
 }
 
-fn known(
+/// Nobody where they were erased.
+fn known_where(
     id: UserId,
     at: Timestamp,
     standing: Result<Option<(User<String>, u64)>, Problem>,

@@ -169,6 +169,7 @@ impl<S: EventStore> Slice<S> {
             found.map_err(closed::store_problem)?;
         let account = holder.as_deref().and_then(UserId::from_stream_id);
         let id = account.unwrap_or(NOBODY);
+        // A stream that is no user's is nobody's, whatever its state.
         let known = self.known_of(id, at, found).await?.filter(|_| account.is_some());
         let (passwords, password) = (self.deciding.passwords.clone(), credentials.password());
         let (theirs, is_there) = (hash.clone().map(HashedPassword::from_phc), known.is_some());

@@ -119,11 +119,11 @@ impl EventStore for Memory {
         let rows = self.rows.lock();
         let held = rows.claims.get(&(value.kind, value.digest));
         let holder = held.map(|held| held.stream_id.clone());
-        let subject = holder.as_deref().and_then(|stream_id| stream_id.strip_prefix(nobody.prefix));
-        let subject = subject.unwrap_or(nobody.subject);
-        let stream_id = holder.clone().unwrap_or_else(|| [nobody.prefix, subject].concat());
-        let found = rows.found(&stream_id, Some(subject));
-        let password_hash = rows.passwords.get(subject).map(|kept| kept.hash.clone());
+        let stream_id = holder.clone().unwrap_or_else(|| [nobody.prefix, nobody.subject].concat());
+        let subject = stream_id.strip_prefix(nobody.prefix);
+        let found = rows.found(&stream_id, subject);
+        let kept = subject.and_then(|subject| rows.passwords.get(subject));
+        let password_hash = kept.map(|kept| kept.hash.clone());
         Ok(Account { holder, found, password_hash })
     }
 

@@ -34,8 +34,7 @@ pub struct Found {
     pub stream: Option<StoredStream>,
 }
 
-/// Whoever has a value, all of one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Whoever has a value, all of one moment. Never printed.
 pub struct Account {
     /// The stream that has it; `None` where none has.
     pub holder: Option<String>,
@@ -128,7 +127,8 @@ pub trait EventStore: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Option<[u8; 32]>>, StoreError>> + Send;
 
     /// The person who has a value; also where the claim on it has lapsed and nobody else has taken it. By one
-    /// statement, whoever has it: what is known of them and their password are of one moment.
+    /// statement, whoever has it: what is known of them and their password are of one moment. Of a stream that is no
+    /// person's neither key nor hash is found.
     fn account(
         &self,
         value: &ClaimOf,

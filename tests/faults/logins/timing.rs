@@ -28,9 +28,9 @@ const ERRORS: f64 = 3.0;
 const QUARTILES_APART: f64 = 1.349;
 const OF_A_MEDIAN: f64 = 1.2533;
 
-/// Questions to the database: failures, once more when it is a stranger's turn, whose name it is, the user, the hash,
-/// and the failure that is counted.
-const QUESTIONS: usize = 6;
+/// Questions to the database: failures, once more when it is a stranger's turn, who has the name, and the failure that
+/// is counted.
+const QUESTIONS: usize = 4;
 
 fn tries() -> Result<usize> {
     match std::env::var(TRIES_VARIABLE) {

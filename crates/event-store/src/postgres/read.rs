@@ -1,5 +1,7 @@
 //! Statements that only read.
 
+use std::sync::LazyLock;
+
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, FromRow as _, PgPool, Row as _};
 use uuid::Uuid;
@@ -36,35 +38,49 @@ const FOUND: &str = "coalesce(t.compared_run = pg_postmaster_start_time(), false
        coalesce(t.claim_key = $1, true) AS is_our_key, t.log_ahead,
        s.stream_id IS NOT NULL AS is_there, s.version, s.last_event_id, s.state, s.state_revision, k.key";
 
+static STREAM: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT {FOUND} FROM standing t
+         LEFT JOIN streams s ON s.stream_id = $2 LEFT JOIN subject_keys k ON k.subject = $3"
+    )
+});
+
+/// Nobody's rows are looked for by the same indexes as somebody's. The limit tells the planner that there is one
+/// standing, of which it has no statistics; else it would rather read whole tables.
+static ACCOUNT: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT {FOUND}, c.stream_id AS holder, p.password_hash
+         FROM (SELECT * FROM standing LIMIT 1) t
+         LEFT JOIN claims c ON c.kind = $2 AND c.digest = $3
+         CROSS JOIN LATERAL (
+             SELECT coalesce(c.stream_id, $4 || $5) AS stream_id,
+                    CASE WHEN c.stream_id IS NULL THEN $5
+                         WHEN starts_with(c.stream_id, $4) THEN substr(c.stream_id, length($4) + 1)
+                         END AS subject
+         ) w
+         LEFT JOIN streams s ON s.stream_id = w.stream_id
+         LEFT JOIN subject_keys k ON k.subject = w.subject
+         LEFT JOIN credentials p ON p.user_id = w.subject"
+    )
+});
+
 pub(super) async fn stream(
     pool: &PgPool,
     stream_id: &str,
     subject: Option<&str>,
     claim_key: &Digest,
 ) -> Result<Found, sqlx::Error> {
-    let statement = format!(
-        "SELECT {FOUND} FROM standing t
-         LEFT JOIN streams s ON s.stream_id = $2 LEFT JOIN subject_keys k ON k.subject = $3"
-    );
-    let reading = sqlx::query(AssertSqlSafe(statement)).bind(&claim_key[..]);
+    let reading = sqlx::query(STREAM.as_str()).bind(&claim_key[..]);
     found(&reading.bind(stream_id).bind(subject).fetch_one(pool).await?)
 }
 
-/// Nobody's rows are looked for by the same indexes as somebody's.
 pub(super) async fn account(
     pool: &PgPool,
     value: &ClaimOf,
     nobody: Nobody<'_>,
     claim_key: &Digest,
 ) -> Result<Account, sqlx::Error> {
-    let statement = format!(
-        "SELECT {FOUND}, c.stream_id AS holder, p.password_hash FROM standing t
-         LEFT JOIN claims c ON c.kind = $2 AND c.digest = $3
-         LEFT JOIN streams s ON s.stream_id = coalesce(c.stream_id, $4 || $5)
-         LEFT JOIN subject_keys k ON k.subject = coalesce(substr(c.stream_id, length($4) + 1), $5)
-         LEFT JOIN credentials p ON p.user_id = coalesce(substr(c.stream_id, length($4) + 1), $5)"
-    );
-    let reading = sqlx::query(AssertSqlSafe(statement)).bind(&claim_key[..]);
+    let reading = sqlx::query(ACCOUNT.as_str()).bind(&claim_key[..]);
     let reading = reading.bind(value.kind).bind(&value.digest[..]);
     let row = reading.bind(nobody.prefix).bind(nobody.subject).fetch_one(pool).await?;
     Ok(Account {

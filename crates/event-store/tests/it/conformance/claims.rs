@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use event_store::beside::Beside;
 use event_store::claim::{Claim, ClaimOf};
-use event_store::{Account, Append, AppendError, EventStore as _, Nobody, Outbox as _};
+use event_store::{Account, Append, AppendError, Closed, EventStore as _, Nobody, Outbox as _};
 use futures_util::future::join_all;
 
 use super::{Home, of_every_store, open};
@@ -19,6 +19,7 @@ of_every_store! {
     of_what_the_log_says_the_later_claim_counts
     whoever_has_a_value_is_found_by_it
     of_whoever_has_a_value_everything_is_found_and_of_nobody_what_is_theirs
+    a_store_that_was_not_compared_says_so_of_somebody_and_of_nobody
 }
 
 /// Who is looked for where there is nobody.
@@ -161,10 +162,37 @@ async fn of_whoever_has_a_value_everything_is_found_and_of_nobody_what_is_theirs
     };
     must_be("a", Some("user-a"), &value).await?;
     must_be("nobody", None, &ClaimOf { kind: "username", ..value }).await?;
+    // A stream of a person holds the value, and one of nobody: of it no person's things are found.
+    let other = ClaimOf { kind: "email", digest: key().digest("email", "shop@x.org") };
+    let shop = claiming(first("shop-nobody"), &[take("email", "shop@x.org", 1, Some(5))]);
+    store.append(shop).await?;
+    let Account { holder, found, password_hash } = store.account(&other, NOBODY).await?;
+    ensure!(holder.as_deref() == Some("shop-nobody") && password_hash.is_none());
+    ensure!(found == store.load("shop-nobody", None).await?);
+    // Whoever is erased has neither key nor hash.
+    let erasure = Beside::Erasure { subject: "a".to_owned(), stream_id: "user-a".to_owned() };
+    store.append(Append { beside: vec![erasure], ..next(&person("a", &[])) }).await?;
+    let Account { holder, found, password_hash } = store.account(&value, NOBODY).await?;
+    ensure!(holder.as_deref() == Some("user-a") && password_hash.is_none());
+    ensure!(found.stream.is_some_and(|it| it.version == 2 && it.subject_key.is_none()));
     // Where there is neither, there is nothing.
     let none = Nobody { subject: "none", ..NOBODY };
     let value = ClaimOf { kind: "username", ..value };
     let Account { holder, found, password_hash } = store.account(&value, none).await?;
     ensure!(holder.is_none() && found.stream.is_none() && password_hash.is_none());
+    Ok(())
+}
+
+async fn a_store_that_was_not_compared_says_so_of_somebody_and_of_nobody(
+    home: &impl Home,
+) -> Result<()> {
+    let store = home.store();
+    let value = ClaimOf { kind: "email", digest: key().digest("email", "ann@x.org") };
+    ensure!(store.account(&value, NOBODY).await?.found.closed == Some(Closed::NotCompared));
+    let ann = claiming(first("user-a"), &[take("email", "ann@x.org", 1, None)]);
+    let mut outbox = store.own_outbox().await?.context("somebody owns it")?;
+    outbox.absorb(ann).await?;
+    let Account { holder, found, .. } = store.account(&value, NOBODY).await?;
+    ensure!(holder.is_some() && found.closed == Some(Closed::NotCompared));
     Ok(())
 }
