@@ -3,10 +3,13 @@
 use domain::Timestamp;
 use event_store::claim::{Claim, ClaimKey};
 use event_store::request::{NewRequest, RequestKey};
-use event_store::{Append, Event, State};
+use event_store::{Append, Event, Nobody, State};
 use uuid::Uuid;
 
 pub(crate) const TOPIC: &str = "identity.user";
+
+/// Who is looked for where nobody has a value.
+pub(crate) const NOBODY: Nobody<'_> = Nobody { prefix: "user-", subject: "nobody" };
 
 pub(crate) fn key() -> ClaimKey {
     ClaimKey::derive(b"a secret")

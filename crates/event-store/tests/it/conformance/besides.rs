@@ -6,11 +6,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use event_store::beside::{Beside, DueMail, MailsBeside, SENT};
 use event_store::claim::{Claim, ClaimOf};
-use event_store::{Append, EventStore as _, Nobody};
+use event_store::{Append, EventStore as _};
 use uuid::Uuid;
 
 use super::{Home, of_every_store, open};
-use crate::samples::{first, key, next, request, take};
+use crate::samples::{NOBODY, first, key, next, request, take};
 
 of_every_store! {
     erasing_destroys_the_key_and_what_repeats_the_person
@@ -266,8 +266,7 @@ async fn a_value_that_has_lapsed_is_nobodys(home: &impl Home) -> Result<()> {
     let value = email("ann@x.org");
     store.keep_mail_for_holder(Uuid::now_v7(), RESET, value, MINUTE).await?;
     ensure!(store.due_mails(10, MINUTE).await?.is_empty());
-    let nobody = Nobody { prefix: "user-", subject: "nobody" };
-    ensure!(store.account(&value, nobody).await?.holder.as_deref() == Some("user-a"));
+    ensure!(store.account(&value, NOBODY).await?.holder.as_deref() == Some("user-a"));
     Ok(())
 }
 

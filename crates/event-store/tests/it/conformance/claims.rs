@@ -7,7 +7,7 @@ use event_store::{Account, Append, AppendError, Closed, EventStore as _, Nobody,
 use futures_util::future::join_all;
 
 use super::{Home, of_every_store, open};
-use crate::samples::{first, key, next, take};
+use crate::samples::{NOBODY, first, key, next, take};
 
 of_every_store! {
     of_many_streams_one_takes_a_value
@@ -21,9 +21,6 @@ of_every_store! {
     of_whoever_has_a_value_everything_is_found_and_of_nobody_what_is_theirs
     a_store_that_was_not_compared_says_so_of_somebody_and_of_nobody
 }
-
-/// Who is looked for where there is nobody.
-const NOBODY: Nobody<'_> = Nobody { prefix: "user-", subject: "nobody" };
 
 fn claiming(append: Append, claims: &[Claim]) -> Append {
     Append { claims: claims.to_vec(), ..append }
